@@ -3,40 +3,32 @@
 import type { Clock } from '../base/clock.ts'
 import type { Ids } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
-import type { Address, KeepAlive, Transport } from '../net/channel.ts'
-import { dialledAddress, isPath } from '../net/unix-sockets.ts'
-import { Hosts } from '../pool/hosts.ts'
-import type { PoolTarget } from '../pool/options.ts'
+import type { KeepAlive, Transport } from '../net/channel.ts'
 import type { Permits } from '../pool/permits/holder.ts'
 import { Pool } from '../pool/pool.ts'
 import type { Pools } from '../pool/pools.ts'
 import type { PoolSettings } from '../pool/settings.ts'
 import type { ShareHolder } from '../pool/share.ts'
-import { Welcome } from '../pool/welcome.ts'
 import { PoolerError } from '../problems.ts'
 import { Router } from '../routing/router.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
-import type { ServerEncryption } from '../server/encryption.ts'
 import type { Tracked } from '../server/profile.ts'
 import type { Server } from '../server/server.ts'
 import { SERVER_STATES } from '../server/states.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
 import { databaseFor, type Settings } from '../settings/load.ts'
-import type { SslMode } from '../settings/tls.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { Welcomed } from '../workers/messages.ts'
 import { Database } from './database.ts'
 import { poolSettings, replicationSettings } from './pool-settings.ts'
 import { Schemas, type TellOthersOf } from './schemas.ts'
-import type { Users } from './users.ts'
+import { type TargetParts, Targets } from './targets.ts'
 import type { Welcomes } from './welcomes.ts'
 
-export interface DatabasesOptions {
-  settings(): Settings
+export interface DatabasesOptions extends TargetParts {
   readonly pools: Pools
-  readonly users: Users
   readonly tracked: Tracked
   readonly welcomes: Welcomes
   readonly serverIds: Ids
@@ -46,8 +38,6 @@ export interface DatabasesOptions {
   readonly clock: Clock
   readonly log: Log
   readonly keepAlive: KeepAlive
-  /** How to encrypt a server connection; null for no TLS. `mode` is the database's own sslmode, or null to use `server_tls_sslmode`. */
-  encryption(mode: SslMode | null, isDirect: boolean): ServerEncryption | null
   /**
    * Tells the other processes that tables have changed at a place (hosts, port and database name in one string). Null if no other process
    * serves the databases.
@@ -71,6 +61,7 @@ export class Databases {
   readonly #options: DatabasesOptions
   readonly #databases = new Map<string, Database>()
   readonly #schemas: Schemas
+  readonly #targets: Targets
   readonly #router: Router
   #authType: Settings['general']['auth_type']
   #isPaused = false
@@ -79,6 +70,7 @@ export class Databases {
     this.#options = options
     this.#authType = options.settings().general.auth_type
     this.#schemas = new Schemas(options.onSchemaChanged)
+    this.#targets = new Targets(options, this.#schemas)
     this.#router = new Router(options.pools, (database, user, birth) =>
       this.#createPool(database as Database, user, birth, 'none'),
     )
@@ -96,7 +88,7 @@ export class Databases {
     if (!isEstablished) this.#options.log.info(`registered new auto-database: ${name}`, { database: name })
     const database = new Database(name, {
       ...{ settings, isEstablished, turn: this.#options.firstTurn, nowMs: this.#options.clock.nowMs },
-      fingerprint: this.#fingerprintOf(settings),
+      fingerprint: this.#targets.fingerprintOf(settings),
     })
     this.#databases.set(name, database)
     return database
@@ -205,7 +197,7 @@ export class Databases {
   #change(database: Database, pools: readonly Pool[], settings: DatabaseSettings): void {
     const change = databaseChange(database.settings, settings)
     const before = database.forcedUser
-    const fingerprint = this.#fingerprintOf(settings)
+    const fingerprint = this.#targets.fingerprintOf(settings)
     const isOtherTls = fingerprint !== database.fingerprint
     database.fingerprint = fingerprint
     database.settings = settings
@@ -218,23 +210,15 @@ export class Databases {
     }
   }
 
-  /**
-   * With auth_type = any, clients name a user without proving anything. A pool of such a user must not log in to servers with a secret that
-   * we hold for that user.
-   */
-  #isAnybodys({ forcedUser }: Database, user: string): boolean {
-    return this.#options.settings().general.auth_type === 'any' && forcedUser !== user
-  }
-
   /** A pool of the former forced user becomes a pool of the new one. A pool of a user that clients named themselves keeps that user. */
   #retarget(database: Database, pool: Pool, forcedBefore: string | null): void {
     const { user } = pool
     const next = user === forcedBefore ? (database.forcedUser ?? user) : user
     pool.retarget(
-      this.#targetOf(database, next, pool.birth, pool.options.replication),
+      this.#targets.next(database, next, pool.birth, pool.options.replication),
       'database configuration changed',
     )
-    this.#schemas.moved(pool, this.#placeOf(database.settings))
+    this.#schemas.moved(pool, this.#targets.placeOf(database.settings))
     if (next !== user) this.#options.pools.rename(pool, user)
   }
 
@@ -246,7 +230,8 @@ export class Databases {
     for (const pool of this.#options.pools) {
       const database = this.#databases.get(pool.database)
       if (this.#authType !== 'any') pool.tryAgain()
-      else if (database && this.#isAnybodys(database, pool.user) && !pool.isOfOneClient) pool.renew('auth_type is any')
+      else if (database && this.#targets.isAnybodys(database, pool.user) && !pool.isOfOneClient)
+        pool.renew('auth_type is any')
     }
   }
 
@@ -348,7 +333,7 @@ export class Databases {
       birth,
       replication,
       settings: this.#poolSettings(database.settings, user, replication),
-      target: this.#targetOf(database, user, birth, replication),
+      target: this.#targets.next(database, user, birth, replication),
       keepAlive,
       tracked,
       ids: serverIds,
@@ -362,73 +347,11 @@ export class Databases {
       onServerOpened: this.#options.onServerOpened,
       onTaken: this.#options.onTaken,
     })
-    this.#schemas.moved(pool, this.#placeOf(database.settings))
+    this.#schemas.moved(pool, this.#targets.placeOf(database.settings))
     this.#pauseOrResume(pool)
     if (this.#options.isSuspended()) pool.suspend(true)
     return pool
   }
-
-  /** As in PgBouncer, a database without a host is reached through a unix socket in unix_socket_dir. */
-  #addressesOf({ host, port }: DatabaseSettings): Address[] {
-    const hosts = (host || this.#options.settings().general.unix_socket_dir).split(',')
-    return hosts.map((each) => dialledAddress({ host: each.trim(), port }))
-  }
-
-  #fingerprintOf(settings: DatabaseSettings): string {
-    const isLocal = this.#addressesOf(settings).every(({ host }) => isPath(host))
-    return isLocal ? '' : (this.#encryption(settings)?.fingerprint ?? '')
-  }
-
-  #encryption({ sslmode, sslnegotiation }: DatabaseSettings): ServerEncryption | null {
-    return this.#options.encryption(sslmode, sslnegotiation === 'direct')
-  }
-
-  #placeOf(settings: DatabaseSettings): string {
-    const hosts = this.#addressesOf(settings).map(({ host }) => host)
-    return `${hosts.join()}\0${settings.port}\0${settings.dbname}`
-  }
-
-  #targetOf(database: Database, user: string, birth: Birth, replication: Replication): PoolTarget {
-    const { users, settings } = this.#options
-    const { port, dbname, password, connect_query } = database.settings
-    const parameters = serverParameters(database.settings)
-    const addresses = this.#addressesOf(database.settings)
-    const hosts = addresses.map(({ host }) => host).join()
-    // Replication always begins with the first host: what it follows, such as a replication slot, exists on one host only.
-    const turn = replication === 'none' ? database.turn++ : 0
-    // Clients that logged in before their database got a forced user still have servers of their own user.
-    const forcedPassword = () => (database.forcedUser === user ? database.settings.password : null)
-    const how = [database.name, hosts, port, dbname, user, password, connect_query, [...parameters], [...birth]]
-    return {
-      hosts: new Hosts(addresses, database.settings.load_balance_hosts, turn),
-      identity: {
-        user,
-        database: dbname,
-        parameters,
-        secret: () => {
-          if (this.#isAnybodys(database, user)) throw new PoolerError('any-without-forced-user')
-          return users.serverSecret(database.name, user, forcedPassword())
-        },
-        scramKeys: () => users.scramKeys(database.name, user),
-      },
-      schema: this.#schemas.at(this.#placeOf(database.settings)),
-      welcome: replication === 'none' ? this.#options.welcomes.of(how) : new Welcome(),
-      // A physical replication connection accepts no SQL.
-      connectQuery: replication === 'physical' ? '' : (connect_query ?? ''),
-      encryption: ({ host }) => (isPath(host) ? null : this.#encryption(database.settings)),
-      // Fill pools of a forced user before clients arrive, but not in databases of the entry `*`: unauthenticated clients choose their names.
-      fillsAlone: () => database.forcedUser === user && settings().databases.has(database.name),
-    }
-  }
-}
-
-function serverParameters(settings: DatabaseSettings): ReadonlyMap<string, string> {
-  const parameters = new Map<string, string>()
-  for (const name of ['client_encoding', 'datestyle', 'timezone', 'application_name'] as const) {
-    const value = settings[name]
-    if (value !== null) parameters.set(name, value)
-  }
-  return parameters
 }
 
 function remember<Value>(map: Map<string, Value>, key: string, create: () => Value): Value {

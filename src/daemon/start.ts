@@ -11,11 +11,10 @@ import { Turns } from '../client/turns.ts'
 import type { HttpAddress } from '../metrics/http-server.ts'
 import type { Address, Listener, Transport } from '../net/channel.ts'
 import { chooseTransport } from '../net/choose-transport.ts'
-import { Directory } from '../net/directory.ts'
 import type { DialLdap } from '../net/ldap-connection.ts'
 import { dialsByName } from '../net/names/by-name.ts'
 import type { NameService } from '../net/names/look-up.ts'
-import { PamHelpers } from '../net/pam-helpers.ts'
+import type { PamHelpers } from '../net/pam-helpers.ts'
 import { describeListening } from '../net/unix-sockets.ts'
 import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
@@ -35,26 +34,22 @@ import type { PeerCancels } from '../workers/peer-cancels.ts'
 import { Pulse } from '../workers/pulse.ts'
 import { Applier } from './apply.ts'
 import { arrivals } from './arrivals.ts'
-import { AuthQueries } from './auth-query.ts'
 import { openCancelling } from './cancelling.ts'
 import { Conditions } from './conditions.ts'
 import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
-import { Doors } from './doors.ts'
 import { Farewell } from './farewell.ts'
 import { loadHba } from './hba.ts'
-import { Inquiries } from './inquiries.ts'
 import { keepFiles } from './kept-files.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
-import { LoginRules } from './login-rules.ts'
-import { Memberships } from './memberships.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNames } from './names.ts'
 import { alone, type Membership } from './one-of-several.ts'
+import { openDoors } from './open-doors.ts'
 import { tooFewOpenFiles } from './open-files.ts'
 import { type OpenLog, openLog } from './open-log.ts'
 import { permitSizes } from './pool-settings.ts'
@@ -236,7 +231,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
     close() {
       stopNames()
-      pamHelpers.close()
+      stopDoors()
       http?.close()
       openedLog.close()
     },
@@ -283,28 +278,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     status: (line) => serviceManager.status(line),
     endPeriod: () => fleet.endPeriod(),
   })
-  const asking = {
-    ...{ settings, clock, log },
-    inquiries: new Inquiries({
-      poolOf: (name, user) => databases.poolForLookups(name, user),
-      isEstablished: (name) => databases.isEstablished(name),
-    }),
-  }
-  const memberships = new Memberships(asking)
-  const pamHelpers = options.pamHelpers ?? new PamHelpers({ onTrouble: (sentence) => log.warning(sentence) })
-  const doors = new Doors({
-    settings,
-    users,
-    rules: new LoginRules({ settings, hba, hostNames, memberships, log }),
-    directory: new Directory({
-      ...(options.dialLdap && { dial: options.dialLdap }),
-      onTrouble: (sentence) => log.warning(sentence),
-    }),
-    pamHelpers,
-    authQueries: new AuthQueries(asking),
-    databases,
-    admissions,
-    saltKey,
+  const { doors, stop: stopDoors } = openDoors({
+    ...{ settings, clock, log, users, hba, hostNames, databases, admissions, saltKey },
+    ...{ dialLdap: options.dialLdap, pamHelpers: options.pamHelpers },
     lastWord: () => lifecycle.lastWord,
     refusalOf: (peer) => lifecycle.refusalOf(peer),
     openConsole: (user, isOwner) =>

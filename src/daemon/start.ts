@@ -20,7 +20,6 @@ import { SWEEP_MS, startJanitor } from '../pool/janitor.ts'
 import { PermitBook, type SizesOf } from '../pool/permits/book.ts'
 import { Pools } from '../pool/pools.ts'
 import { TallyNames } from '../pool/tallies.ts'
-import { PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
@@ -39,10 +38,9 @@ import { Conditions } from './conditions.ts'
 import { LocalControl } from './control.ts'
 import { Databases } from './databases.ts'
 import { describeDatabases, describeUsers } from './describe.ts'
-import { Farewell } from './farewell.ts'
+import { openEnding } from './ending.ts'
 import { loadHba } from './hba.ts'
 import { keepFiles } from './kept-files.ts'
-import { Lifecycle } from './lifecycle.ts'
 import { unmetWishes } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
@@ -177,14 +175,6 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ clock, sessions, pools, conditions },
     timeoutMs: () => settings().general.suspend_timeout,
   })
-  const farewell: Farewell = new Farewell(
-    sessions,
-    pools,
-    () => conditions.check(),
-    () => lifecycle.stop(),
-  )
-  /** Another worker takes the place of this one. */
-  let isReplaced = false
   const welcomes = new Welcomes((welcomed) => membership.onWelcomed(welcomed))
   for (const welcomed of membership.welcomed) welcomes.learnedElsewhere(welcomed)
   const databases: Databases = new Databases({
@@ -225,10 +215,9 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const userFile = options.users
     ? null
     : new UserFileWatch({ settings, log, users, take: (loaded) => applier.takeUsers(loaded) })
-  const lifecycle: Lifecycle = new Lifecycle({
-    ...{ log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
-    // A console session that asked for the replacement may watch its progress until clients begin to be disconnected.
-    consoles: () => (isReplaced && farewell.isWaiting(clock.nowMs) ? 0 : doors.consoles),
+  const { lifecycle, farewell, drain } = openEnding({
+    ...{ clock, log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
+    consoles: () => doors.consoles,
     close() {
       stopNames()
       stopDoors()
@@ -388,12 +377,8 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
         databases,
         applier,
         control,
+        drain,
         sweep,
-      },
-      drain(graceMs) {
-        isReplaced = true
-        farewell.begin(clock.nowMs + graceMs, new PoolerError('worker-ends'))
-        lifecycle.shutdown('wait_for_clients', true)
       },
     },
     control,

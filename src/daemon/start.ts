@@ -10,9 +10,7 @@ import { Sessions } from '../client/sessions.ts'
 import { Turns } from '../client/turns.ts'
 import type { HttpAddress } from '../metrics/http-server.ts'
 import type { Address, Listener, Transport } from '../net/channel.ts'
-import { chooseTransport } from '../net/choose-transport.ts'
 import type { DialLdap } from '../net/ldap-connection.ts'
-import { dialsByName } from '../net/names/by-name.ts'
 import type { NameService } from '../net/names/look-up.ts'
 import type { PamHelpers } from '../net/pam-helpers.ts'
 import { describeListening } from '../net/unix-sockets.ts'
@@ -45,7 +43,7 @@ import { unmetWishes } from './listening.ts'
 import { Live, type LoadedFiles } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
-import { openNames } from './names.ts'
+import { openNetwork } from './network.ts'
 import { alone, type Membership } from './one-of-several.ts'
 import { openDoors } from './open-doors.ts'
 import { tooFewOpenFiles } from './open-files.ts'
@@ -134,22 +132,12 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const { log } = openedLog
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
   if (general.user !== '') keepFiles()
-  const { transport: carrier, because } = options.transport
-    ? { transport: options.transport, because: 'given by the program' }
-    : chooseTransport(general.transport, (problem) =>
-        log.warning(`connections cannot be accepted at the moment: ${problem.message}`),
-      )
   const { keepAlive } = live
-  const {
-    names,
-    hostNames,
-    zones,
-    stop: stopNames,
-  } = openNames({
-    ...{ settings, clock, log, service: options.names },
+  const network = openNetwork({
+    ...{ settings, clock, log, transport: options.transport, service: options.names },
     onMoved: (host, addresses) => databases.hostMoved(host, addresses),
   })
-  const transport = options.transport && !options.names ? carrier : dialsByName(carrier, names)
+  const { transport, names, hostNames, zones } = network
   const tracked = new Tracked(general.track_extra_parameters)
   const users = options.users ? new Users(options.users) : openUsers(first, log)
   const isAlone = options.membership === undefined
@@ -219,7 +207,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ...{ clock, log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
     consoles: () => doors.consoles,
     close() {
-      stopNames()
+      network.stop()
       stopDoors()
       http?.close()
       openedLog.close()
@@ -347,7 +335,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     throw problem
   }
   if (isAlone) for (const { address } of listeners) log.info(`listening on ${describeListening(address)}`)
-  log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${because})`)
+  log.info(`process up: pgweir ${VERSION}, transport ${transport.name} (${network.because})`)
   const unmet = unmetWishes(general, transport.name)
   if (unmet !== null) log.warning(unmet)
   const tooFew = isAlone ? tooFewOpenFiles(general) : null

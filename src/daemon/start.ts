@@ -21,7 +21,6 @@ import { TallyNames } from '../pool/tallies.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { Tracked } from '../server/profile.ts'
 import type { Loaded, Settings } from '../settings/load.ts'
-import { formatProblem, type Problem, SettingsError } from '../settings/problem.ts'
 import { VERSION } from '../version.ts'
 import type { CancelRoutes } from '../workers/cancel-routes.ts'
 import { type Control, callOn } from '../workers/control.ts'
@@ -40,7 +39,7 @@ import { openEnding } from './ending.ts'
 import { loadHba } from './hba.ts'
 import { keepFiles } from './kept-files.ts'
 import { unmetWishes } from './listening.ts'
-import { Live, type LoadedFiles } from './live.ts'
+import { openLive } from './live.ts'
 import { LiveSettings } from './live-settings.ts'
 import { openMonitoring } from './monitoring.ts'
 import { openNetwork } from './network.ts'
@@ -146,11 +145,11 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const membership = options.membership ?? alone({ live, clock, log, permits, inherited: options.inherited })
   const { admissions, saltKey } = membership
   // In a fleet, the primary logs these warnings.
-  const warn = (problem: Problem) => {
-    if (isAlone) log.warning(formatProblem(problem))
+  const onWarning = (sentence: string) => {
+    if (isAlone) log.warning(sentence)
   }
-  const tls = new Live(soundOf(loadTls(first), warn))
-  const hba = new Live(soundOf(loadHba(first), warn))
+  const tls = openLive(loadTls(first), onWarning)
+  const hba = openLive(loadHba(first), onWarning)
   const tickets = new Tickets(saltKey, () => clock.wallMs())
   const pools = new Pools(new TallyNames(general.metrics_max_pools))
   const sessions = new Sessions()
@@ -373,11 +372,4 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     stop: () => lifecycle.stop(),
     stopped: lifecycle.stopped,
   }
-}
-
-/** Returns what was made from the files and logs their warnings; throws `SettingsError` if they cannot be used. */
-function soundOf<Setup>({ setup, problems }: LoadedFiles<Setup>, warn: (problem: Problem) => void): Setup {
-  if (setup === null) throw new SettingsError(problems)
-  for (const problem of problems) warn(problem)
-  return setup
 }

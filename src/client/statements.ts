@@ -11,25 +11,18 @@
 
 import type { Pool } from '../pool/pool.ts'
 import { PoolerError } from '../problems.ts'
-import { DEBT, type Effect, REPLACE } from '../server/ledger.ts'
+import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
 import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
-import {
-  bindStatementStart,
-  countResultFormats,
-  encodeDescribeStatement,
-  FLUSH,
-  STATEMENT,
-  textEnd,
-} from '../wire/frontend.ts'
+import { bindStatementStart, countResultFormats, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
 import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
-import { encodeError } from '../wire/notices.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { ChangeWatch } from './change-watch.ts'
 import { parseDeallocate } from './deallocating.ts'
+import { failInServer } from './failing.ts'
 import {
   DEALLOCATE_DOOMED,
   ensureUnnamed,
@@ -44,9 +37,6 @@ import { compareShape, learnsShape } from './shapes.ts'
 import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
-
-/** A Describe that always fails, since no server has a statement of this name. */
-const NEVER = encodeDescribeStatement(`${SHARED_PREFIX}never`)
 
 /** What `Statements` needs from the relay. */
 export interface StatementsContext extends Sending {
@@ -180,11 +170,11 @@ export class Statements {
     const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
     if (names.has(name)) {
       if (isRefusable) parseInVain(this.#context, buffer.subarray(start, end))
-      this.#failInServer(new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
+      failInServer(this.#context, new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
       return
     }
     if (!names.hasRoomFor(name, end - start)) {
-      this.#failInServer(new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
+      failInServer(this.#context, new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
       return
     }
     const statement = sharedFor(this.#context, buffer, start, end)
@@ -271,7 +261,7 @@ export class Statements {
     const shape = compareShape(context, statement, this.#capacityBytes())
     if (shape === 'asked') return 'asked'
     if (shape === 'as told') return statement
-    this.#failInServer(new PoolerError('stale-plan'))
+    failInServer(this.#context, new PoolerError('stale-plan'))
     return 'failed'
   }
 
@@ -467,7 +457,7 @@ export class Statements {
     const statement = this.#names?.find(name) ?? null
     if (statement !== null) return statement
     if (!name.startsWith(SHARED_PREFIX)) return null
-    this.#failInServer(new PoolerError('statement-unknown', { name: Buffer.from(name, 'latin1').toString() }))
+    failInServer(this.#context, new PoolerError('statement-unknown', { name: Buffer.from(name, 'latin1').toString() }))
     return 'failed'
   }
 
@@ -494,17 +484,6 @@ export class Statements {
     if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
     // It may have been the unnamed statement, which a later Parse has replaced by now. In session mode it may be a name of the client's own.
     return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
-  }
-
-  /**
-   * Makes the server fail here, and gives the client our error in place of the server's. So the rest of the batch is skipped, its
-   * transaction is rolled back, and all replies keep their order, as if Postgres had found the error itself.
-   */
-  #failInServer(problem: PoolerError): void {
-    const { leased, toServer, pool } = this.#context
-    pool.errors.note('pgweir', problem.sqlstate)
-    leased.ledger.owe(DEBT.describe | REPLACE, { reply: encodeError(problem), undo: () => {} })
-    toServer.addAll(NEVER)
   }
 
   /** Holds back a message of that type until the next ReadyForQuery. Returns true if it ends the session instead. */

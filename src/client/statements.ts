@@ -14,21 +14,20 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { CLOSE_COMPLETE, PARSE_COMPLETE, STATUS_FAILED, STATUS_IDLE } from '../wire/backend.ts'
+import { CLOSE_COMPLETE, STATUS_IDLE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, countResultFormats, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
-import { MAX_CLIENT_STATEMENTS_BYTES, MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
+import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
 import { AutoPrepare } from './auto-prepare.ts'
 import { ChangeWatch } from './change-watch.ts'
 import { parseDeallocate } from './deallocating.ts'
 import { failInServer } from './failing.ts'
+import { parseNamed } from './naming.ts'
 import {
   DEALLOCATE_DOOMED,
   ensureUnnamed,
   makeDoomed,
-  parseInVain,
-  prepare,
   prepareUnasked,
   QUERY_DEALLOCATE_DOOMED,
   type Sending,
@@ -136,7 +135,7 @@ export class Statements {
     if (this.#names?.doubtful.has(name, leased.ledger) || awaitsSettings(this.#context))
       return this.#waitForReady(buffer[start])
     pool.counters.clientParses++
-    this.#parseNamed(name, buffer, nameEnd + 1, end)
+    parseNamed(this.#context, this.#ownNames(), name, buffer, nameEnd + 1, end, this.#capacityBytes())
     return true
   }
 
@@ -161,31 +160,6 @@ export class Statements {
     }
     ledger.owe(DEBT.parse, dropped)
     toServer.add(buffer, start, end)
-  }
-
-  #parseNamed(name: string, buffer: Buffer, start: number, end: number): void {
-    const { leased, pool } = this.#context
-    const names = this.#ownNames()
-    // In a transaction that has failed, or may have failed when the Parse arrives, only Postgres knows what it refuses: it must see the Parse.
-    const isRefusable = leased.status === STATUS_FAILED || leased.ledger.awaitsReady
-    if (names.has(name)) {
-      if (isRefusable) parseInVain(this.#context, buffer.subarray(start, end))
-      failInServer(this.#context, new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
-      return
-    }
-    if (!names.hasRoomFor(name, end - start)) {
-      failInServer(this.#context, new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
-      return
-    }
-    const statement = sharedFor(this.#context, buffer, start, end)
-    if (leased.statements.has(statement, leased.ledger) && !isRefusable) {
-      pool.counters.statementHits++
-      leased.statements.use(statement)
-      leased.ledger.owe(DEBT.ours, names.give(name, statement, leased.ledger, PARSE_COMPLETE))
-    } else {
-      const given = names.give(name, statement, leased.ledger, null)
-      prepare(this.#context, statement, this.#capacityBytes(), given)
-    }
   }
 
   /** Handles a Bind, whose values may still be on their way. Returns false if it has to be shown again when more is known. */

@@ -2,11 +2,18 @@
 
 import type { Sending } from '../../src/client/preparing.ts'
 import { Counters } from '../../src/pool/counters.ts'
+import { ErrorCounts } from '../../src/pool/error-counts.ts'
 import type { PoolSettings } from '../../src/pool/settings.ts'
+import { InFlight } from '../../src/server/in-flight.ts'
 import { DEBT, Ledger } from '../../src/server/ledger.ts'
+import { Profile, Tracked } from '../../src/server/profile.ts'
+import { Recording } from '../../src/server/recording.ts'
 import { SchemaVersion } from '../../src/server/schema-version.ts'
+import type { ServerContext } from '../../src/server/server.ts'
 import { type Statement, StatementRegistry } from '../../src/server/statement-registry.ts'
 import { ServerStatements } from '../../src/server/statements.ts'
+import { UnseenSettings } from '../../src/server/unseen-settings.ts'
+import { STATUS_IDLE } from '../../src/wire/backend.ts'
 import { Outbox } from '../../src/wire/outbox.ts'
 import { BACKEND, FRONTEND } from '../../src/wire/types.ts'
 
@@ -59,6 +66,36 @@ export function startSending({ maxPreparedStatements = 100, autoPrepareMaxBytes 
   }
 
   return { sending, registry, ledger, statements, counters, settings, statement, sentBy, answer }
+}
+
+/** The same with all that is known of the server during a lease. */
+export function startLease({
+  status = STATUS_IDLE,
+  ...limits
+}: Parameters<typeof startSending>[0] & { status?: number } = {}) {
+  const started = startSending(limits)
+  const { sending, registry, ledger, statements, counters, settings } = started
+  const tracked = new Tracked([])
+  const inFlight = new InFlight()
+  const unseen = new UnseenSettings()
+  const recording = new Recording()
+  const profile = Profile.of(tracked.names.map(() => null))
+  const errors = new ErrorCounts()
+  const lease = {
+    ...sending,
+    pool: { settings, counters, statements: registry, errors },
+    leased: {
+      ledger,
+      inFlight,
+      unseen,
+      recording,
+      statements,
+      status,
+      profile,
+      context: { tracked } as ServerContext,
+    },
+  }
+  return { ...started, lease, inFlight, unseen, recording, errors }
 }
 
 function messagesIn(sent: Buffer, texts: ReadonlyMap<string, string>): string[] {

@@ -1,28 +1,13 @@
 import { expect, test } from 'vitest'
 import { AutoPrepare } from '../../../src/client/auto-prepare.ts'
 import { UnnamedStatement } from '../../../src/client/unnamed-statement.ts'
-import { InFlight } from '../../../src/server/in-flight.ts'
 import { DEBT } from '../../../src/server/ledger.ts'
-import { Profile, Tracked } from '../../../src/server/profile.ts'
-import type { ServerContext } from '../../../src/server/server.ts'
-import { UnseenSettings } from '../../../src/server/unseen-settings.ts'
-import { STATUS_FAILED, STATUS_IDLE } from '../../../src/wire/backend.ts'
+import { STATUS_FAILED } from '../../../src/wire/backend.ts'
 import { MAX_AUTO_PREPARED_BYTES } from '../../../src/wire/limits.ts'
-import { startSending } from '../../support/sending.ts'
+import { startLease } from '../../support/sending.ts'
 
-function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
-  const { sending, registry, ledger, statements, counters, settings, sentBy, answer } = startSending({
-    autoPrepareMaxBytes,
-  })
-  const tracked = new Tracked([])
-  const inFlight = new InFlight()
-  const unseen = new UnseenSettings()
-  const profile = Profile.of(tracked.names.map(() => null))
-  const context = {
-    ...sending,
-    pool: { settings, counters, statements: registry },
-    leased: { ledger, inFlight, unseen, statements, status, profile, context: { tracked } as ServerContext },
-  }
+function setUp(options: Parameters<typeof startLease>[0] = {}) {
+  const { lease, ledger, inFlight, counters, settings, sentBy, answer } = startLease(options)
   const auto = new AutoPrepare()
   auto.leaseBegins({ ...settings, autoPrepare: true })
   const unnamed = new UnnamedStatement()
@@ -39,7 +24,7 @@ function setUp({ autoPrepareMaxBytes = 0, status = STATUS_IDLE } = {}) {
       const body = Buffer.from(`${text}\0\0\0`)
       let isDone = false
       const sent = sentBy(() => {
-        isDone = auto.parse(context, unnamed, body, 0, body.length)
+        isDone = auto.parse(lease, unnamed, body, 0, body.length)
       })
       return isDone ? sent : null
     },

@@ -1,17 +1,14 @@
 import { expect, test } from 'vitest'
 import { failInServer } from '../../../src/client/failing.ts'
-import { ErrorCounts } from '../../../src/pool/error-counts.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import { DEBT } from '../../../src/server/ledger.ts'
 import { BACKEND } from '../../../src/wire/types.ts'
-import { startSending } from '../../support/sending.ts'
+import { startLease } from '../../support/sending.ts'
 
 test('the server is sent what it must refuse, and the client gets our error in its place, when its turn comes', () => {
-  const { sending, ledger, sentBy } = startSending()
-  const errors = new ErrorCounts()
-  const context = { ...sending, pool: { ...sending.pool, errors } }
+  const { lease, ledger, errors, sentBy } = startLease()
   ledger.owe(DEBT.parse)
-  expect(sentBy(() => failInServer(context, new PoolerError('stale-plan')))).toEqual(['Describe pgweir_never'])
+  expect(sentBy(() => failInServer(lease, new PoolerError('stale-plan')))).toEqual(['Describe pgweir_never'])
   ledger.owe(DEBT.bind)
   ledger.owe(DEBT.sync)
   expect(errors.totals()).toEqual({ 'pgweir 0A000': 1 })

@@ -35,6 +35,7 @@ import {
 import { compareShape, learnsShape } from './shapes.ts'
 import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
+import { UndescribedPortal } from './undescribed-portal.ts'
 import { UnnamedStatement } from './unnamed-statement.ts'
 
 /** What `Statements` needs from the relay. */
@@ -62,12 +63,9 @@ export class Statements {
   /** Null until auto_prepare is on. */
   #auto: AutoPrepare | null = null
 
-  /** The statement that was bound last, and its portal, if it is not known yet what its rows look like. */
-  #undescribed: Statement | null = null
-  #undescribedPortal = ''
-
   readonly #namesAre: 'shared' | 'passed on'
   readonly #watch = new ChangeWatch()
+  readonly #undescribed = new UndescribedPortal()
 
   constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
@@ -84,7 +82,7 @@ export class Statements {
     if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
     this.#auto?.leaseBegins(settings)
     this.#unnamed?.leaseBegins()
-    this.#undescribed = null
+    this.#undescribed.leaseBegins()
     this.#watch.leaseBegins()
     this.#context.leased.inFlight.leaseBegins()
     this.#context.leased.unseen.leaseBegins()
@@ -173,12 +171,10 @@ export class Statements {
     if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     if (statement === 'asked') return false
     const isUnnamed = nameStart === nameEnd
-    this.#undescribed = statement?.shape === undefined ? statement : null
-    // Most portals have no name, and nothing is allocated for those.
     const portalStart = start + HEADER_BYTES
-    const isPortalNamed = nameStart - 1 > portalStart
-    if (this.#undescribed)
-      this.#undescribedPortal = isPortalNamed ? buffer.toString('latin1', portalStart, nameStart - 1) : ''
+    const portalEnd = nameStart - 1
+    const isPortalNamed = portalStart < portalEnd
+    this.#undescribed.bound(statement, buffer, portalStart, portalEnd)
     let first: Effect | null = null
     if (statement) {
       const { statements } = leased
@@ -286,17 +282,9 @@ export class Statements {
         return true
       }
     }
-    leased.ledger.owe(DEBT.describe, this.#learnsFromPortal(buffer, start + HEADER_BYTES, end))
+    leased.ledger.owe(DEBT.describe, this.#undescribed.described(buffer, start + HEADER_BYTES, end))
     toServer.add(buffer, start, end)
     return true
-  }
-
-  /** Some drivers (JDBC) never describe a statement, only the first portal that they bind to it: learns the rows from that. */
-  #learnsFromPortal(buffer: Buffer, start: number, end: number): Effect | null {
-    const statement = this.#undescribed
-    if (statement === null || buffer[start] === STATEMENT) return null
-    this.#undescribed = null
-    return buffer.toString('latin1', start + 1, end - 1) === this.#undescribedPortal ? learnsShape(statement) : null
   }
 
   close(buffer: Buffer, start: number, end: number, length: number): boolean {

@@ -14,7 +14,6 @@ import {
   type TextKind,
 } from '../sql/text-kind.ts'
 import { TEMPORARY } from './schema-watch.ts'
-import type { UnnamedStatement } from './unnamed-statement.ts'
 
 export class ChangeWatch {
   /** Statements that servers know by the client's own names and that set something unreported, with their kinds; null until there is one. */
@@ -41,17 +40,6 @@ export class ChangeWatch {
 
   kindOfName(buffer: Buffer, nameStart: number, nameEnd: number): TextKind {
     return this.#setters?.get(buffer.toString('latin1', nameStart, nameEnd)) ?? 'other'
-  }
-
-  /**
-   * Returns the kind of an unnamed statement that is not shared. Reads all of its text only where much depends on the answer; else `other`.
-   *
-   * @param isLikely it is likely to matter what later texts mean
-   */
-  kindOfUnnamed(unnamed: UnnamedStatement | null, { ledger }: Server, isLikely: boolean): TextKind {
-    if (unnamed === null) return 'other'
-    const isTold = isLikely || ledger.awaitsReady || unnamed.beginsLikeChange || unnamed.mayMakeTable
-    return isTold ? unnamed.kind : 'other'
   }
 
   /** A lease begins, and the server owes nothing. */

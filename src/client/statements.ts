@@ -14,29 +14,20 @@ import { PoolerError } from '../problems.ts'
 import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { CLOSE_COMPLETE, STATUS_IDLE } from '../wire/backend.ts'
+import { CLOSE_COMPLETE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, countResultFormats, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
 import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
 import { FRONTEND, typeName } from '../wire/types.ts'
-import { AutoPrepare } from './auto-prepare.ts'
 import { ChangeWatch } from './change-watch.ts'
-import { parseDeallocate } from './deallocating.ts'
 import { failInServer } from './failing.ts'
 import { parseNamed } from './naming.ts'
-import {
-  DEALLOCATE_DOOMED,
-  ensureUnnamed,
-  makeDoomed,
-  prepareUnasked,
-  QUERY_DEALLOCATE_DOOMED,
-  type Sending,
-} from './preparing.ts'
+import { makeDoomed, prepareUnasked, QUERY_DEALLOCATE_DOOMED, type Sending } from './preparing.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
 import { UndescribedPortal } from './undescribed-portal.ts'
-import { UnnamedStatement } from './unnamed-statement.ts'
+import { UnnamedRequests } from './unnamed-requests.ts'
 
 /** What `Statements` needs from the relay. */
 export interface StatementsContext extends Sending {
@@ -58,17 +49,15 @@ export class Statements {
   readonly #context: StatementsContext
   /** Null until the client names a statement, or drops all statements. */
   #names: StatementNames | null = null
-  /** Null until the client has prepared one; many never do. */
-  #unnamed: UnnamedStatement | null = null
-  /** Null until auto_prepare is on. */
-  #auto: AutoPrepare | null = null
 
+  readonly #unnamed: UnnamedRequests
   readonly #namesAre: 'shared' | 'passed on'
   readonly #watch = new ChangeWatch()
   readonly #undescribed = new UndescribedPortal()
 
   constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
+    this.#unnamed = new UnnamedRequests(context)
     this.#namesAre = names
   }
 
@@ -78,10 +67,7 @@ export class Statements {
 
   /** A lease begins, and the server owes nothing. */
   leaseBegins(): void {
-    const { settings } = this.#context.pool
-    if (settings.autoPrepare) this.#auto ??= new AutoPrepare()
-    this.#auto?.leaseBegins(settings)
-    this.#unnamed?.leaseBegins()
+    this.#unnamed.leaseBegins()
     this.#undescribed.leaseBegins()
     this.#watch.leaseBegins()
     this.#context.leased.inFlight.leaseBegins()
@@ -99,11 +85,6 @@ export class Statements {
     return this.#names
   }
 
-  /** How many bytes all statements of one server may take; 0 is no limit. */
-  #capacityBytes(): number {
-    return this.#auto?.capacityBytes(this.#context.pool.settings) ?? 0
-  }
-
   /** Handles a Parse. Returns false if it has to be shown again: later, or once more of it is there. */
   parse(buffer: Buffer, start: number, end: number, length: number): boolean {
     const { leased, toServer, pool } = this.#context
@@ -112,14 +93,14 @@ export class Statements {
     const isWhole = end - start === length
     if (nameEnd === start + HEADER_BYTES) {
       if (!isWhole && length <= MAX_UNNAMED_STATEMENT_BYTES) return this.#demand(length)
-      this.#parseUnnamed(buffer, start, end, length)
+      this.#unnamed.parse(buffer, start, end, length, this.#names)
       return true
     }
     const name = buffer.toString('latin1', start + HEADER_BYTES, nameEnd)
     if (this.#passesOn(name)) {
       pool.counters.clientParses++
       pool.counters.serverParses++
-      if (this.#auto?.isOn) this.#watch.named(name, buffer, nameEnd + 1, end)
+      if (this.#unnamed.areAutoPrepared) this.#watch.named(name, buffer, nameEnd + 1, end)
       leased.ledger.owe(DEBT.parse)
       toServer.add(buffer, start, end)
       return true
@@ -133,31 +114,8 @@ export class Statements {
     if (this.#names?.doubtful.has(name, leased.ledger) || awaitsSettings(this.#context))
       return this.#waitForReady(buffer[start])
     pool.counters.clientParses++
-    parseNamed(this.#context, this.#ownNames(), name, buffer, nameEnd + 1, end, this.#capacityBytes())
+    parseNamed(this.#context, this.#ownNames(), name, buffer, nameEnd + 1, end, this.#unnamed.capacityBytes)
     return true
-  }
-
-  /** Handles the Parse of an unnamed statement. It is there as a whole unless it is too large to be kept. */
-  #parseUnnamed(buffer: Buffer, start: number, end: number, length: number): void {
-    const context = this.#context
-    const { leased, toServer, pool } = context
-    const { ledger } = leased
-    const bodyStart = start + HEADER_BYTES + 1
-    const isWhole = end - start === length
-    pool.counters.clientParses++
-    this.#unnamed ??= new UnnamedStatement()
-    const unnamed = this.#unnamed
-    if (this.#auto?.isOn && isWhole && this.#auto.parse(context, unnamed, buffer, bodyStart, end)) return
-    pool.counters.serverParses++
-    const dropped = unnamed.drop(ledger)
-    if (isWhole) unnamed.keep(buffer, bodyStart, end, this.#auto?.isOn ? this.#auto.kind : null)
-    leased.statements.unnamedSent(unnamed.token, unnamed.serial, ledger)
-    if (parseDeallocate(context, this.#names, buffer, bodyStart, end, length, dropped)) {
-      unnamed.keep(DEALLOCATE_DOOMED, 0, DEALLOCATE_DOOMED.length, 'other')
-      return
-    }
-    ledger.owe(DEBT.parse, dropped)
-    toServer.add(buffer, start, end)
   }
 
   /** Handles a Bind, whose values may still be on their way. Returns false if it has to be shown again when more is known. */
@@ -181,17 +139,14 @@ export class Statements {
       if (statements.has(statement, leased.ledger)) {
         pool.counters.statementHits++
         statements.use(statement)
-        if (isUnnamed && this.#isRepeatable()) first = leased.recording.begin()
-      } else prepareUnasked(this.#context, statement, this.#capacityBytes())
-      if (isUnnamed) this.#unnamed?.use()
+        if (isUnnamed && this.#unnamed.isRepeatable) first = leased.recording.begin()
+      } else prepareUnasked(this.#context, statement, this.#unnamed.capacityBytes)
+      if (isUnnamed) this.#unnamed.use()
     }
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
     const kind =
-      statement?.kind ??
-      (isUnnamed
-        ? this.#watch.kindOfUnnamed(unnamed, leased, this.#preparesMore)
-        : this.#watch.kindOfName(buffer, nameStart, nameEnd))
+      statement?.kind ?? unnamed?.kind(this.#preparesMore) ?? this.#watch.kindOfName(buffer, nameStart, nameEnd)
     this.#watch.bound(kind, statement ?? unnamed, isPortalNamed, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
@@ -224,11 +179,11 @@ export class Statements {
     if (!context.leased.statements.isOutdated(statement)) return statement
     // A client that has no description of the rows, or asks for a new one right after this Bind, can be given a renewed statement; unless
     // the Bind has a format for each result column, and so depends on how many there are.
-    const isUndescribed = nameStart === nameEnd && !this.#unnamed?.isUsed
+    const isUndescribed = nameStart === nameEnd && !this.#unnamed.isUsed
     const isDescribedNext = context.isPortalDescribedNext(buffer, frameEnd)
     if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
       return this.#renew(buffer, nameStart, nameEnd, statement)
-    const shape = compareShape(context, statement, this.#capacityBytes())
+    const shape = compareShape(context, statement, this.#unnamed.capacityBytes)
     if (shape === 'asked') return 'asked'
     if (shape === 'as told') return statement
     failInServer(this.#context, new PoolerError('stale-plan'))
@@ -242,14 +197,14 @@ export class Statements {
 
   /** Makes the client's name stand for this statement from now on. */
   #take(buffer: Buffer, nameStart: number, nameEnd: number, statement: Statement): Statement {
-    if (nameStart === nameEnd) this.#unnamed?.renew(statement)
+    if (nameStart === nameEnd) this.#unnamed.renew(statement)
     else this.#names?.renew(buffer.toString('latin1', nameStart, nameEnd), statement)
     return statement
   }
 
   /** It is likely to matter what later texts mean, so it is worth looking for what changes that. */
   get #preparesMore(): boolean {
-    return this.#auto?.isOn === true || this.#names !== null
+    return this.#unnamed.areAutoPrepared || this.#names !== null
   }
 
   describe(buffer: Buffer, start: number, end: number, length: number): boolean {
@@ -267,11 +222,11 @@ export class Statements {
         const current = isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
-        else prepareUnasked(this.#context, current, this.#capacityBytes())
+        else prepareUnasked(this.#context, current, this.#unnamed.capacityBytes)
         let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
         if (nameStart === nameEnd) {
-          if (isThere && this.#isRepeatable()) effect = leased.recording.begin(effect ?? undefined)
-          this.#unnamed?.use()
+          if (isThere && this.#unnamed.isRepeatable) effect = leased.recording.begin(effect ?? undefined)
+          this.#unnamed.use()
         }
         leased.ledger.owe(DEBT.describe, effect)
         toServer.byte(FRONTEND.describe)
@@ -304,9 +259,7 @@ export class Statements {
         return true
       }
       if (name === '') {
-        // Whichever client's unnamed statement the server has, this Close drops it.
-        leased.statements.doubtUnnamed()
-        leased.ledger.owe(DEBT.close, this.#unnamed?.drop(leased.ledger) ?? null)
+        leased.ledger.owe(DEBT.close, this.#unnamed.closeSent())
         toServer.add(buffer, start, end)
         return true
       }
@@ -321,14 +274,8 @@ export class Statements {
    * the query. Returns the effect to attach to the query's debt.
    */
   querySent(buffer: Buffer, start: number, end: number, isWhole: boolean): Effect | null {
-    const { leased } = this.#context
-    const { statements, ledger } = leased
-    statements.doubtUnnamed()
-    this.#watch.queried(buffer, start, end, isWhole, this.#preparesMore, leased)
-    if (this.#unnamed === null) return null
-    if (ledger.mayBeSkipped) return this.#unnamed.drop(ledger)
-    this.#unnamed.forget()
-    return null
+    this.#watch.queried(buffer, start, end, isWhole, this.#preparesMore, this.#context.leased)
+    return this.#unnamed.querySent()
   }
 
   /** Returns how many bytes of a simple query must be there to tell what it sets, judged by the bytes from `start` to `end`. */
@@ -374,7 +321,7 @@ export class Statements {
 
   /** Returns the text of the query that a name stands for; null if that is not known here. */
   textOf(name: string): string | null {
-    if (name === '') return this.#unnamed?.text ?? null
+    if (name === '') return this.#unnamed.text
     return this.#names?.find(keyOf(name))?.text ?? null
   }
 
@@ -403,12 +350,10 @@ export class Statements {
   /** Returns the statement that has this name. For an unnamed one that is not shared, returns null after making sure that the server has it. */
   #find(buffer: Buffer, nameStart: number, nameEnd: number): Statement | null | 'failed' | 'in doubt' {
     if (nameStart === nameEnd) {
-      const { ledger } = this.#context.leased
-      const shared = this.#unnamed?.shared ?? null
-      if (this.#unnamed?.isInDoubt(ledger) || (shared && this.#names?.doubtful.hasAll(ledger))) return 'in doubt'
-      if (shared) return shared
-      ensureUnnamed(this.#context, this.#unnamed)
-      return null
+      const { shared, isInDoubt } = this.#unnamed
+      if (isInDoubt || (shared && this.areAllInDoubt)) return 'in doubt'
+      if (shared === null) this.#unnamed.ensure()
+      return shared
     }
     const { recording } = this.#context.leased
     // A batch that also uses a named statement is not sent again: what is known of that one may be out of date by then, too.
@@ -423,29 +368,18 @@ export class Statements {
     return 'failed'
   }
 
-  /**
-   * Whether the message that is being sent about the unnamed statement begins a batch that may be sent again if the plan is out of date:
-   * outside a transaction, with nothing before it, and by a client that does not know yet what the rows look like.
-   */
-  #isRepeatable(): boolean {
-    const { status, ledger } = this.#context.leased
-    return status === STATUS_IDLE && ledger.isClear && !this.#unnamed?.isUsed
-  }
-
   /** The batch is about to be sent again: renews the unnamed statement for the present settings and tables. */
   renewUnnamed(): void {
-    const unnamed = this.#unnamed
-    const shared = unnamed?.shared
-    if (shared) unnamed?.renew(sharedFor(this.#context, shared.body, 0, shared.body.length))
+    this.#unnamed.renewForRerun()
   }
 
   /** Returns the client's own name, one letter for each byte, of the statement with this shared name; null if it has no such statement. */
   clientNameOf(sharedName: string): string | null {
     const name = this.#names?.nameOf(sharedName) ?? null
     if (name !== null) return name
-    if (this.#unnamed?.shared?.name.toString() === sharedName) return ''
+    if (this.#unnamed.shared?.name.toString() === sharedName) return ''
     // It may have been the unnamed statement, which a later Parse has replaced by now. In session mode it may be a name of the client's own.
-    return this.#auto?.isOn && this.#namesAre === 'shared' ? '' : null
+    return this.#unnamed.areAutoPrepared && this.#namesAre === 'shared' ? '' : null
   }
 
   /** Holds back a message of that type until the next ReadyForQuery. Returns true if it ends the session instead. */

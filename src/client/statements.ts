@@ -18,11 +18,12 @@ import { CLOSE_COMPLETE } from '../wire/backend.ts'
 import { HEADER_BYTES } from '../wire/frames.ts'
 import { bindStatementStart, countResultFormats, FLUSH, STATEMENT, textEnd } from '../wire/frontend.ts'
 import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/limits.ts'
-import { FRONTEND, typeName } from '../wire/types.ts'
+import { typeName } from '../wire/types.ts'
 import { ChangeWatch } from './change-watch.ts'
 import { failInServer } from './failing.ts'
 import { parseNamed } from './naming.ts'
 import { makeDoomed, prepareUnasked, QUERY_DEALLOCATE_DOOMED, type Sending } from './preparing.ts'
+import { sendBind, sendDescribe } from './renaming.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
 import { keyOf, StatementNames } from './statement-names.ts'
@@ -151,15 +152,8 @@ export class Statements {
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
-    if (!statement) {
-      toServer.add(buffer, start, end)
-      return true
-    }
-    toServer.byte(FRONTEND.bind)
-    toServer.int32(length - 1 - (nameEnd - nameStart) + statement.name.length)
-    toServer.addCopy(buffer, start + HEADER_BYTES, nameStart)
-    toServer.addCopy(statement.name, 0, statement.name.length)
-    toServer.add(buffer, nameEnd, end)
+    if (statement) sendBind(toServer, statement.name, buffer, start, end, length, nameStart, nameEnd)
+    else toServer.add(buffer, start, end)
     return true
   }
 
@@ -229,11 +223,7 @@ export class Statements {
           this.#unnamed.use()
         }
         leased.ledger.owe(DEBT.describe, effect)
-        toServer.byte(FRONTEND.describe)
-        toServer.int32(6 + current.name.length)
-        toServer.byte(STATEMENT)
-        toServer.addCopy(current.name, 0, current.name.length)
-        toServer.byte(0)
+        sendDescribe(toServer, current.name)
         return true
       }
     }

@@ -1,5 +1,5 @@
 /**
- * The prepared statements of one client. In transaction and statement mode the client's names are known only here: on servers
+ * Hot path: the prepared statements of one client. In transaction and statement mode the client's names are known only here: on servers
  * clients share the statements, under names of ours (shared names, `pgweir_…`), and a server that lacks one is sent its Parse first.
  * Unknown and duplicate names result in Postgres' own errors.
  *
@@ -147,7 +147,7 @@ export class Statements {
     pool.counters.binds++
     const unnamed = isUnnamed ? this.#unnamed : null
     const kind =
-      statement?.kind ?? unnamed?.kind(this.#preparesMore) ?? this.#watch.kindOfName(buffer, nameStart, nameEnd)
+      statement?.kind ?? unnamed?.kind(this.#preparesMore()) ?? this.#watch.kindOfName(buffer, nameStart, nameEnd)
     this.#watch.bound(kind, statement ?? unnamed, isPortalNamed, leased)
     leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
@@ -197,7 +197,7 @@ export class Statements {
   }
 
   /** It is likely to matter what later texts mean, so it is worth looking for what changes that. */
-  get #preparesMore(): boolean {
+  #preparesMore(): boolean {
     return this.#unnamed.areAutoPrepared || this.#names !== null
   }
 
@@ -264,13 +264,13 @@ export class Statements {
    * the query. Returns the effect to attach to the query's debt.
    */
   querySent(buffer: Buffer, start: number, end: number, isWhole: boolean): Effect | null {
-    this.#watch.queried(buffer, start, end, isWhole, this.#preparesMore, this.#context.leased)
+    this.#watch.queried(buffer, start, end, isWhole, this.#preparesMore(), this.#context.leased)
     return this.#unnamed.querySent()
   }
 
   /** Returns how many bytes of a simple query must be there to tell what it sets, judged by the bytes from `start` to `end`. */
   queryToldBy(buffer: Buffer, start: number, end: number): number {
-    return this.#watch.queryToldBy(buffer, start, end, this.#preparesMore)
+    return this.#watch.queryToldBy(buffer, start, end, this.#preparesMore())
   }
 
   /** An Execute is being sent. Returns the effect to attach to its debt. */

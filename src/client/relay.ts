@@ -12,13 +12,13 @@ import { DEBT, type Effect } from '../server/ledger.ts'
 import type { Profile } from '../server/profile.ts'
 import type { Announcer } from '../server/schema-version.ts'
 import type { Server } from '../server/server.ts'
-import { SHARED_PREFIX } from '../server/statement-registry.ts'
 import { READY_IDLE, READY_IN_TRANSACTION, READY_WITH, STATUS_IDLE } from '../wire/backend.ts'
-import { encodeCloseStatement, FLUSH } from '../wire/frontend.ts'
 import { encodeError, encodeNotice, type Notice } from '../wire/notices.ts'
 import { Outbox } from '../wire/outbox.ts'
 import { abandon } from './abandoned.ts'
 import { Announcing } from './announcing.ts'
+import { afterReplies, afterRequests, afterServerDrained } from './balancing.ts'
+import { fenceIfNeeded } from './fencing.ts'
 import { FollowedSettings } from './followed-settings.ts'
 import type { Handler } from './handler.ts'
 import type { Host } from './host.ts'
@@ -41,9 +41,6 @@ let passes = 0
 
 /** Only one chunk in 64 is measured. */
 const MEASURED_MASK = 63
-
-/** How many replies a server may owe before its client is no longer read. Some pipelines send thousands of requests at once. */
-const MAX_DEBTS = 4_096
 
 export class Relay implements Handler, Waiter, RequestsListener, RepliesListener, RestoringListener, Announcer {
   readonly link = new Link<Waiter>()
@@ -294,9 +291,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       server.close('the server has ended the connection')
       return
     }
-    if (this.session.channel.owedBytes > 0) server.stopReading('client-full', true)
-    if (server.ledger.length <= MAX_DEBTS) this.session.stopReading('server-full', server.channel.owedBytes > 0)
-    if (server.ledger.isInDoubt) this.#fence(server)
+    afterReplies(this.session, server)
+    if (server.ledger.isInDoubt) fenceIfNeeded(server, this.#requests.isMidRequest)
     if (server.ledger.isEmpty) this.#considerRelease(server)
   }
 
@@ -425,26 +421,14 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
 
   // Flow
 
-  /** Called after input from the client: stops reading from a peer while the other one cannot take more. */
+  /** Called after input from the client. */
   #balance(): void {
     const { server, session } = this
     if (!session.isOpen) return
-    session.stopReading('server-full', server !== null && this.#isServerFull(server))
-    // During replication (`both`) Postgres goes on reading while its stream is not taken, and the client's messages tell it that the client
-    // is alive. So read them even then.
-    session.stopReading('client-full', session.channel.owedBytes > 0 && server?.ledger.copy !== 'both')
+    afterRequests(session, server, this.#requests.isMidRequest)
     if (server === null) return
-    if (server.ledger.isInDoubt) this.#fence(server)
+    if (server.ledger.isInDoubt) fenceIfNeeded(server, this.#requests.isMidRequest)
     if (server.ledger.isEmpty) this.#considerRelease(server)
-  }
-
-  /** Whether the server takes no more bytes, or owes so many replies that its ledger must not grow further. */
-  #isServerFull(server: Server): boolean {
-    if (server.channel.owedBytes > 0) return true
-    if (server.ledger.length <= MAX_DEBTS || this.#requests.isMidRequest) return false
-    // Its answers may be waiting in its own buffer for a Sync that we have not read yet.
-    server.send(FLUSH)
-    return true
   }
 
   onDrained(): void {
@@ -456,19 +440,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   onServerDrained(): void {
-    const { server } = this
-    this.session.stopReading('server-full', server !== null && this.#isServerFull(server))
-  }
-
-  /**
-   * A COPY has failed after Syncs were sent in it. The server answers those Syncs that it had not read by then, and nobody knows which. The
-   * answer to the fence comes after all of them. Without the fence, a surplus ReadyForQuery could reach the next client, or this client
-   * could get its own too late.
-   */
-  #fence(server: Server): void {
-    if (!server.ledger.needsFence || this.#requests.isMidRequest) return
-    server.ledger.oweFence()
-    server.send(FENCE)
+    afterServerDrained(this.session, this.server, this.#requests.isMidRequest)
   }
 
   #considerRelease(server: Server): void {
@@ -608,9 +580,6 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.session.end(problem)
   }
 }
-
-/** A Close of a statement that does not exist, and a Flush: changes nothing in any transaction state, and is answered at once. */
-const FENCE = Buffer.concat([encodeCloseStatement(`${SHARED_PREFIX}fence`), FLUSH])
 
 /** A ReadyForQuery of our own that has to wait for the end of a message. */
 const READY: Effect = { reply: READY_IDLE, undo: () => {} }

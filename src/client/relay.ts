@@ -74,10 +74,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   #stretch = 0
   /** The message of the timeout that ends the session; null if none does. */
   #overdue: string | null = null
-  /** What the client's next message waited for has come: read on after this chunk of replies. */
-  #goesOn = false
-  /** The client's next message waits for a ReadyForQuery. */
-  #goesOnWhenReady = false
+  /**
+   * When the client's message that is held back is shown again: after the chunk of replies that is being read (`now`), since what it waited
+   * for has come; or after the next ReadyForQuery, or once nothing is owed any more (`when ready`).
+   */
+  #goesOn: 'not' | 'when ready' | 'now' = 'not'
   /**
    * An answer of our own within a batch. It is held until the next bytes from the server, so that both are written at once; Postgres
    * would not have sent it any earlier either.
@@ -200,11 +201,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   goOnSoon(): void {
-    this.#goesOn = true
+    this.#goesOn = 'now'
   }
 
   goOnWhenReady(): void {
-    this.#goesOnWhenReady = true
+    if (this.#goesOn === 'not') this.#goesOn = 'when ready'
   }
 
   lease(): boolean {
@@ -277,12 +278,11 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.#passed()
     // No ReadyForQuery comes before the batch's Sync. The only sign that the client has been answered is that nothing is owed any more.
     if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
-    if (wasHeld && !this.holdsClient) this.#goesOn = true
+    if (wasHeld && !this.holdsClient) this.#goesOn = 'now'
     // While the server waits for COPY data, no ReadyForQuery comes until the client continues.
     const isDue = server.ledger.isEmpty || server.ledger.copy === 'open'
-    if (this.#goesOn || (this.#goesOnWhenReady && isDue)) {
-      this.#goesOn = false
-      this.#goesOnWhenReady = false
+    if (this.#goesOn === 'now' || (this.#goesOn === 'when ready' && isDue)) {
+      this.#goesOn = 'not'
       this.session.goOn()
     }
     // What the server sent may have made us close it.
@@ -320,7 +320,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     server.status = status
     if (this.#rerun?.isAwaited) {
       this.#rerun.run(server, (requests) => this.#requests.sendAgain(requests))
-      this.#goesOn = true
+      this.#goesOn = 'now'
       return
     }
     const tookMs = this.#times.answered(status)
@@ -334,8 +334,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     const isLast = status === STATUS_IDLE && server.ledger.isEmpty
     if (isWithheld && isRestored && !(isLast && this.#announcing?.await()))
       this.#say(READY_WITH[status] ?? READY_IN_TRANSACTION)
-    if (this.#goesOnWhenReady) this.#goesOn = true
-    this.#goesOnWhenReady = false
+    if (this.#goesOn === 'when ready') this.#goesOn = 'now'
   }
 
   #noteSlow(texts: QueryTexts, tookMs: number, { ledger }: Server): void {

@@ -160,12 +160,15 @@ const CONTRACT = 'net/channel.ts'
 /** For tests only. */
 const COLD_CHANNEL = 'net/memory-channel.ts'
 
-test.each(HOT.map((pattern) => [pattern.source, pattern] as const))('hot files say so: %s', (_, pattern) => {
-  const hot = FILES.filter((file) => pattern.test(file))
-  expect(hot).not.toEqual([])
-  const silent = hot.filter((file) => !saysHot(file))
-  expect(silent.filter((file) => file !== CONTRACT && file !== COLD_CHANNEL)).toEqual([])
-})
+test.each(HOT.map((pattern) => [pattern.source, pattern] as const))(
+  'hot files are marked as such: %s',
+  (_, pattern) => {
+    const hot = FILES.filter((file) => pattern.test(file))
+    expect(hot).not.toEqual([])
+    const silent = hot.filter((file) => !saysHot(file))
+    expect(silent.filter((file) => file !== CONTRACT && file !== COLD_CHANNEL)).toEqual([])
+  },
+)
 
 test('hot files have no private getters, which need a call of V8’s runtime', () => {
   expect(FILES.filter((file) => saysHot(file) && /^ {2}get #/m.test(TEXTS.get(file) ?? ''))).toEqual([])

@@ -221,7 +221,8 @@ export const host: ValueType<string> = {
   parse(value) {
     const hosts = value.split(',').map((each) => each.trim())
     // The path of a socket may contain any character.
-    if (hosts.some((each) => /^[^/@]*[[\]]/.test(each))) return { problem: 'write an IPv6 address without brackets here' }
+    if (hosts.some((each) => /^[^/@]*[[\]]/.test(each)))
+      return { problem: 'write an IPv6 address without brackets here' }
     return hosts.length > 1 && hosts.includes('') ? refuse(this) : { value }
   },
   print: (value) => value,

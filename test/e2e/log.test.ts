@@ -35,7 +35,7 @@ test('a client and its server are logged from login to disconnect, in PgBouncerâ
   await client.end()
   await until('it is gone', async () => (await pgweir.connections()) === 0)
   await pgweir.stop()
-  const lines = story(pgweir).filter((line) => !/^LOG worker \d+ .*serves$/.test(line))
+  const lines = story(pgweir).filter((line) => !/^LOG worker \d+ .* accepts clients$/.test(line))
   const login = lines.findIndex((line) => line.includes('login attempt'))
   // With several processes, each of them logs its start and its end.
   expect(new Set(lines.slice(0, login))).toEqual(new Set(['LOG listening on ADDRESS', 'LOG process up: â€¦']))

@@ -24,7 +24,5 @@ export const MAX_RECORDING_BYTES = 64 * 1024
 export const MAX_HELD_REPLY_BYTES = 64 * 1024
 /** A message from a server outside a lease (login, checks, settings). */
 export const MAX_CHORE_REPLY_BYTES = 1024 * 1024
-/** PostgreSQL's own limit for small messages (PQ_SMALL_MESSAGE_LIMIT). */
-export const MAX_SMALL_MESSAGE_BYTES = 10_000
 /** Anything that a client sends to the console. */
 export const MAX_CONSOLE_MESSAGE_BYTES = 64 * 1024

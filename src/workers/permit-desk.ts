@@ -30,7 +30,7 @@ const PATIENCE_MS = 200
 /** For how long no more servers are opened than Postgres had room for. */
 const CAP_MS = 2_000
 
-/** How often, at most, a worker that was refused waits for servers that other workers are opening, while none of them has any yet. */
+/** The shortest time between two waits of a refused worker for servers that others are opening, while no worker has an open server. */
 const HOPE_MS = 10_000
 
 /** For how long it waits then: about the time that a login takes on a busy machine. */

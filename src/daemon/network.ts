@@ -15,7 +15,7 @@ export function openNetwork({ transport: given, ...naming }: NetworkParts) {
   const { settings, log, service } = naming
   const { transport: carrier, because } = given
     ? { transport: given, because: 'given by the program' }
-    : chooseTransport(settings().general.transport, (problem) =>
+    : chooseTransport(settings().general, (problem) =>
         log.warning(`connections cannot be accepted at the moment: ${problem.message}`),
       )
   const opened = openNames(naming)

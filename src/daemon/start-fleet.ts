@@ -102,7 +102,7 @@ export async function startFleet(
     : openLog(first.general, clock, isQuiet)
   const { log } = openedLog
   const serviceManager = options.findServiceManager?.(log) ?? NO_SERVICE_MANAGER
-  const { transport, because } = chooseTransport(first.general.transport, () => {})
+  const { transport, because } = chooseTransport(first.general, () => {})
 
   // Read files with the rights that we were started with, and keep their content: with the setting `user`, workers may lack these rights.
   if (first.general.user !== '') keepFiles()

@@ -53,8 +53,9 @@ export interface Channel {
    */
   listener: ChannelListener
   /**
-   * Writes bytes `start` to `end` and returns how many of them the kernel is known to have taken. The channel copies the rest and adds its
-   * length to `owedBytes`. A closed channel discards all bytes and returns their number.
+   * Writes bytes `start` to `end` and returns how many of them the channel does not owe. The channel copies the rest and adds its length to
+   * `owedBytes`. A transport that sends for many channels at once may hold a few KiB back until the current event is over, and count them
+   * as owed only if the kernel does not take them then. A closed channel discards all bytes and returns their number.
    */
   write(buffer: Buffer, start: number, end: number): number
   /**

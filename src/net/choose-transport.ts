@@ -25,12 +25,25 @@ export function canRunEpoll(): boolean {
   }
 }
 
+export interface Wanted {
+  readonly transport: TransportName
+  readonly io_uring: 'auto' | 'off'
+}
+
 /** Throws if the transport that was asked for cannot run here. */
-export function chooseTransport(wanted: TransportName, onAcceptFailed: (problem: Error) => void): Choice {
+export function chooseTransport(
+  { transport: wanted, io_uring }: Wanted,
+  onAcceptFailed: (problem: Error) => void,
+): Choice {
   if (wanted === 'node') return { transport: createNodeTransport({ onAcceptFailed }), because: 'as configured' }
   try {
-    const transport = createEpollTransport({ onAcceptFailed })
-    return { transport, because: wanted === 'epoll' ? 'as configured' : 'the fastest' }
+    const transport = createEpollTransport({ onAcceptFailed, usesIoUring: io_uring === 'auto' })
+    const { withoutIoUring } = transport
+    const because = wanted === 'epoll' ? 'as configured' : 'the fastest'
+    return {
+      transport,
+      because: `${because}, ${withoutIoUring === null ? 'with io_uring' : `without io_uring: ${withoutIoUring}`}`,
+    }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     if (wanted === 'epoll') throw new Error(`transport = epoll cannot be used: ${reason}`, { cause })

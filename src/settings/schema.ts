@@ -133,6 +133,11 @@ const LISTENING = {
     'auto',
     'How connections are handled: `epoll` is faster and needs Linux and the optional package koffi; `node` runs everywhere; `auto` uses epoll where it can run. Not in PgBouncer; see transports.md.',
   ),
+  io_uring: atRestart(
+    oneOf(['auto', 'off']),
+    'auto',
+    'Whether the transport `epoll` receives and sends for many connections by one system call, through io_uring: `auto` uses io_uring where the system has it and allows it (Linux 6.0), `off` does not. Not in PgBouncer; see transports.md.',
+  ),
 }
 
 const PROCESSES = {

@@ -1,5 +1,6 @@
 /**
- * Hot path: a channel on a socket descriptor of its own. Each chunk costs one `recv` or one `send`, and nothing is allocated.
+ * Hot path: a channel on a socket descriptor of its own. Each chunk costs one `recv` or one `send`, or a part of a system call that serves
+ * many sockets (see `Ring`), and nothing is allocated.
  *
  * The socket is watched edge-triggered (EPOLLET): epoll reports changes, not states. That saves the kernel from looking at each socket
  * twice, and it saves us from telling the kernel about each pause. In return, code that leaves bytes unread must ask for another event: see
@@ -7,10 +8,12 @@
  */
 
 import { Socket } from 'node:net'
+import { eventBegins, eventEnds } from '../../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from '../channel.ts'
 import { NOBODY } from '../nobody.ts'
 import { Debt } from './debt.ts'
 import type { Pollable, Poller } from './poller.ts'
+import { NOT_MADE, RECEIVED_BYTES, type Sender } from './ring.ts'
 import {
   EAGAIN,
   ECONNRESET,
@@ -38,7 +41,7 @@ const WRITABLE = EPOLLOUT | EPOLLHUP | EPOLLERR
 /** Events that announce an end behind the unread bytes. No further event reports that end. */
 const ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
-export class EpollChannel implements Channel, Pollable {
+export class EpollChannel implements Channel, Pollable, Sender {
   readonly descriptor: number
   readonly peer: Address
   readonly local: Address
@@ -54,6 +57,11 @@ export class EpollChannel implements Channel, Pollable {
   #writeErrno = 0
   #lingering: NodeJS.Timeout | null = null
   #isShared = false
+  /** Bytes that were received before the channel was paused by the event of another socket. */
+  #held: Buffer | null = null
+  /** So much arrives at once that the ring's room for one socket does not suffice. */
+  #isFlooded = false
+  placeInRing = -1
 
   /** The socket must be connected. The caller has the poller watch it for `WATCHED_FOR`. */
   constructor(poller: Poller, descriptor: number, peer: Address, local: Address) {
@@ -93,7 +101,9 @@ export class EpollChannel implements Channel, Pollable {
   }
 
   takeSocket(): Socket | null {
+    this.#sendGathered()
     if (this.#state !== 'open' || this.#debt !== null || this.#writeErrno !== 0) return null
+    if (this.#held !== null || this.#poller.hasReceived(this.descriptor)) return null
     let descriptor: number
     try {
       descriptor = this.share()
@@ -113,8 +123,31 @@ export class EpollChannel implements Channel, Pollable {
       return 0
     }
     if (length === 0) return 0
-    let taken = this.#poller.calls.send(this.descriptor, buffer, start, end)
-    if (taken === length) return length
+    if (this.#poller.gather(this, buffer, start, end)) return length
+    if (this.placeInRing !== -1) {
+      this.#sendGathered()
+      return this.write(buffer, start, end)
+    }
+    return this.#settle(this.#poller.calls.send(this.descriptor, buffer, start, end), buffer, start, end)
+  }
+
+  onSent(result: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#state === 'closed') return
+    const { calls } = this.#poller
+    const taken = result === NOT_MADE ? calls.send(this.descriptor, buffer, start, end) : result
+    this.#settle(taken, buffer, start, end)
+  }
+
+  /** Sends at once what was written during the current look. */
+  #sendGathered(): void {
+    if (this.placeInRing !== -1) this.#poller.sendGathered()
+  }
+
+  /** `result` is that of sending these bytes. Returns how many of them were taken; the rest is owed. */
+  #settle(result: number, buffer: Buffer, start: number, end: number): number {
+    const length = end - start
+    if (result === length) return length
+    let taken = result
     const hadNoRoom = taken >= 0 || taken === EAGAIN
     if (taken < 0) {
       if (!isForNow(taken)) {
@@ -141,12 +174,16 @@ export class EpollChannel implements Channel, Pollable {
   resume(): void {
     if (this.#state !== 'open' || !this.#isPaused) return
     this.#isPaused = false
-    if (this.#isUnread) this.#again()
+    // The held bytes are delivered after `resume` has returned, not within it.
+    if (this.#held !== null) setImmediate(deliverHeld, this)
+    else if (this.#isUnread) this.#again()
   }
 
   close(): void {
+    this.#sendGathered()
     if (this.#state !== 'open') return
     this.#state = 'closing'
+    this.#held = null
     const { calls } = this.#poller
     // Most clients close the connection right after their last message. Then there is nothing to wait for.
     const isOver = this.#debt === null && this.#isUnread && calls.isAtEnd(this.descriptor)
@@ -165,6 +202,21 @@ export class EpollChannel implements Channel, Pollable {
     else this.#endSoon(null)
   }
 
+  mayReceive(events: number): boolean {
+    return events === EPOLLIN && this.#state === 'open' && !this.#isPaused && !this.#isFlooded && this.#held === null
+  }
+
+  onReceived(result: number, buffer: Buffer, start: number): void {
+    if (this.#state === 'open' && !this.#isPaused) {
+      this.#isFlooded = result === RECEIVED_BYTES
+      this.#take(result, buffer, start, this.#isFlooded)
+    } else if (this.#state === 'open') {
+      // An end, or what is wrong, is noticed again when the channel is resumed.
+      this.#isUnread = true
+      if (result > 0) this.#held = Buffer.from(buffer.subarray(start, start + result))
+    } else if (this.#state === 'closing') this.#dropped(result, result === RECEIVED_BYTES)
+  }
+
   onEvents(events: number): void {
     if (this.#debt !== null && (events & WRITABLE) !== 0) this.#payDebt(this.#debt)
     if ((events & READABLE) === 0) return
@@ -174,26 +226,51 @@ export class EpollChannel implements Channel, Pollable {
   }
 
   #read(events: number): void {
-    if (this.#isPaused) {
+    if (this.#isPaused || this.#held !== null) {
       this.#isUnread = true
       return
     }
     const { calls } = this.#poller
     const bytes = calls.recv(this.descriptor)
-    if (bytes <= 0) {
-      if (bytes === 0) this.#peerLeft()
-      else if (bytes !== EAGAIN) this.#readFailed(bytes)
+    if (this.#isFlooded) this.#isFlooded = bytes > RECEIVED_BYTES
+    this.#take(bytes, calls.readBuffer, 0, bytes === READ_BUFFER_BYTES || (events & ENDS) !== 0)
+  }
+
+  /** `result` is that of receiving. `isUnread`: there may be more to read for which no further event comes. */
+  #take(result: number, buffer: Buffer, start: number, isUnread: boolean): void {
+    if (result <= 0) {
+      if (result === 0) this.#peerLeft()
+      else if (result !== EAGAIN) this.#readFailed(result)
       return
     }
-    this.#isUnread = bytes === READ_BUFFER_BYTES || (events & ENDS) !== 0
-    this.listener.onRead(calls.readBuffer, 0, bytes)
+    this.#isUnread = isUnread
+    this.listener.onRead(buffer, start, start + result)
+    if (this.#isUnread && this.#state === 'open' && !this.#isPaused) this.#again()
+  }
+
+  /** Delivers the bytes that were held while the channel was paused. */
+  deliverHeld(): void {
+    const held = this.#held
+    if (held === null || this.#state !== 'open' || this.#isPaused) return
+    this.#held = null
+    eventBegins()
+    try {
+      this.listener.onRead(held, 0, held.length)
+    } finally {
+      eventEnds()
+    }
     if (this.#isUnread && this.#state === 'open' && !this.#isPaused) this.#again()
   }
 
   /** Reads and drops what arrives while the channel is closing. */
   #drop(events: number): void {
     const bytes = this.#poller.calls.recv(this.descriptor)
-    if (bytes === READ_BUFFER_BYTES || (bytes > 0 && (events & ENDS) !== 0)) this.#again()
+    this.#dropped(bytes, bytes === READ_BUFFER_BYTES || (events & ENDS) !== 0)
+  }
+
+  /** `bytes` is the result of receiving. `isUnread`: see `#take`. */
+  #dropped(bytes: number, isUnread: boolean): void {
+    if (bytes > 0 && isUnread) this.#again()
     else if (bytes === 0 && this.#debt === null) this.#end(null)
     else if (bytes < 0 && !isForNow(bytes)) this.#end(null)
   }
@@ -241,6 +318,8 @@ export class EpollChannel implements Channel, Pollable {
    * the peer has read our last bytes.
    */
   #peerLeft(): void {
+    this.#sendGathered()
+    if (this.#state !== 'open') return
     if (this.#debt === null) {
       this.#end(this.#writeErrno === ECONNRESET ? systemError('write', ECONNRESET) : null)
       return
@@ -272,8 +351,11 @@ export class EpollChannel implements Channel, Pollable {
   }
 
   #release(): void {
+    // `onSent` finds the channel closed, and leaves it alone.
     this.#state = 'closed'
+    this.#sendGathered()
     this.#debt = null
+    this.#held = null
     if (this.#lingering) clearTimeout(this.#lingering)
     if (this.#isShared) this.#poller.unwatch(this.descriptor)
     this.#poller.close(this.descriptor)
@@ -284,4 +366,8 @@ export class EpollChannel implements Channel, Pollable {
     this.#isUnread = false
     this.#poller.change(this.descriptor, this.#watchedFor)
   }
+}
+
+function deliverHeld(channel: EpollChannel): void {
+  channel.deliverHeld()
 }

@@ -9,30 +9,50 @@ import { EpollChannel, WATCHED_FOR } from './epoll-channel.ts'
 import { EpollDial } from './epoll-dial.ts'
 import { addressOf, EpollListener, openListeningSocket, ownAddress, processAt } from './epoll-listener.ts'
 import { Poller } from './poller.ts'
+import { Ring } from './ring.ts'
 import { isSame, setListenerOptions, snapshotOf, usualOptions } from './socket-options.ts'
-import { EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
+import { EAGAIN, EPOLLIN, EPOLLOUT, loadSystemCalls, type SystemCalls } from './syscalls.ts'
 
 export interface EpollTransportOptions {
   /** Called when the system could not hand over a connection: once, and again only if accepting has worked in between. The listener continues. */
   readonly onAcceptFailed?: (problem: Error) => void
+  /** Whether many sockets may be received from and sent to by one system call, where the system allows it. */
+  readonly usesIoUring?: boolean
 }
 
 export interface EpollTransport extends Transport {
   readonly name: 'epoll'
   readonly poller: Poller
+  /** Why io_uring is not used; null if it is. */
+  readonly withoutIoUring: string | null
 }
 
 let poller: Poller | null = null
 
+/** This thread's ring, or why there is none; null before the first attempt. */
+let ring: Ring | string | null = null
+
 /** Throws if epoll cannot be used here; the message says why. All transports of a thread share one poller. */
-export function createEpollTransport({ onAcceptFailed = () => {} }: EpollTransportOptions = {}): EpollTransport {
+export function createEpollTransport(options: EpollTransportOptions = {}): EpollTransport {
+  const { onAcceptFailed = () => {}, usesIoUring = true } = options
   const shared = sharedPoller()
   return {
     name: 'epoll',
     poller: shared,
+    withoutIoUring: useIoUring(shared, usesIoUring),
     listen: (options, onAccepted) => listen(shared, options, onAccepted, onAcceptFailed),
     dial: (options, listener) => new EpollDial(shared, options, listener),
   }
+}
+
+/** Has the poller use io_uring, or not. Returns the reason if it does not; null if it does. */
+function useIoUring(poller: Poller, isWanted: boolean): string | null {
+  poller.ring = null
+  if (!isWanted) return 'as configured'
+  ring ??= createRing(poller.calls)
+  if (typeof ring === 'string') return ring
+  poller.ring = ring
+  return null
 }
 
 /** Returns the poller of this thread. Throws if it cannot be created. */
@@ -143,6 +163,35 @@ function tryOut(calls: SystemCalls): void {
     for (const descriptor of [one, other, epoll]) calls.close(descriptor)
   }
   encodeAddress({ host: '::1', port: 1 })
+}
+
+/** Returns a ring that works, or why there is none. */
+function createRing(calls: SystemCalls): Ring | string {
+  try {
+    const ring = new Ring(calls.forRing)
+    tryOutRing(ring, calls)
+    return ring
+  } catch (problem) {
+    return (problem as Error).message
+  }
+}
+
+/** Throws if the ring does not do what is assumed here. */
+function tryOutRing(ring: Ring, calls: SystemCalls): void {
+  const [one, other] = calls.socketPair()
+  const results: number[] = []
+  const sender = { descriptor: one, placeInRing: -1, onSent: (result: number) => void results.push(result) }
+  try {
+    ring.addSend(sender, Buffer.from('hello'), 1, 5)
+    ring.send()
+    const places = [ring.addReceive(other), ring.addReceive(other)] as const
+    ring.receive()
+    expect(results[0] === 4 && ring.resultAt(places[0]) === 4, 'io_uring')
+    expect(ring.received.toString('latin1', 0, 4) === 'ello', 'receiving through io_uring')
+    expect(ring.resultAt(places[1]) === EAGAIN, 'io_uring with nothing to receive')
+  } finally {
+    for (const descriptor of [one, other]) calls.close(descriptor)
+  }
 }
 
 function expect(holds: boolean, what: string): void {

@@ -5,12 +5,16 @@
  * event loop has done all its other work, and blocks until a socket or libuv has something to do. Timers are on time because `#turn` blocks
  * no longer than libuv would. It returns to libuv when libuv has something to do or a timer is due. Otherwise it looks at the sockets again
  * and again, because a way through libuv costs more than a look.
+ *
+ * If a look brings several events, what has arrived is received for all sockets by one system call, before the first of them gets its
+ * event, and what is written meanwhile is sent by another one, after the last: see `Ring`.
  */
 
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
 import { startTime, stopTime } from '../../base/clock.ts'
 import { invariant } from '../../base/invariant.ts'
 import { MAX_TIMER_MS } from '../../base/timers.ts'
+import { NOT_MADE, RECEIVED_BYTES, type Ring, SENT_BYTES, type Sender } from './ring.ts'
 import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './syscalls.ts'
 
 export interface Pollable {
@@ -20,6 +24,13 @@ export interface Pollable {
    * reported again.
    */
   onEvents(events: number): void
+  /** Whether the socket would do nothing with these events but read, so that its bytes may be received before its turn. Absent: never. */
+  mayReceive?(events: number): boolean
+  /**
+   * Called instead of `onEvents` if `mayReceive` has returned true. The bytes that were received begin at `start`; `result` is their
+   * number, at most `RECEIVED_BYTES`, 0 at the end, or a negative errno. The events of other sockets have come in between.
+   */
+  onReceived?(result: number, buffer: Buffer, start: number): void
 }
 
 /**
@@ -51,6 +62,10 @@ export class Poller {
   readonly calls: SystemCalls
   /** The number of waits so far. Listeners use it to recognize consecutive looks, and tests to see that nothing spins. */
   looks = 0
+  /** Null if each socket receives and sends by itself. */
+  ring: Ring | null = null
+  /** From how many events in one look on the ring is used. With fewer, the sockets' own calls cost no more. */
+  ringFrom = 2
   readonly #epoll: number
   readonly #loopDescriptor: number
   /** Indexed by descriptor. */
@@ -66,6 +81,11 @@ export class Poller {
   /** The number of events that the last look brought, and the index of the next one to report. */
   #arrived = 0
   #next = 0
+  /** Whether the sockets' bytes have been received before their turns. */
+  #isReceived = false
+  /** If so, for each event the place of its bytes in the ring, or -1 if they were not received. */
+  readonly #places = new Int32Array(MAX_EVENTS)
+  #isGathering = false
   #isAwake = false
   #alive: NodeJS.Timeout | null = null
 
@@ -131,6 +151,29 @@ export class Poller {
     if (this.#count === 0) this.#sleep()
   }
 
+  /**
+   * Takes over bytes to be sent at the end of the current look. Returns false if there is nothing to gain, or they are too many: then the
+   * caller sends them itself, after `sendGathered` if it has gathered bytes before.
+   */
+  gather(sender: Sender, buffer: Buffer, start: number, end: number): boolean {
+    if (!this.#isGathering || this.ring === null || end - start > SENT_BYTES) return false
+    this.ring.addSend(sender, buffer, start, end)
+    return true
+  }
+
+  /** Sends at once what was gathered, for all sockets. */
+  sendGathered(): void {
+    this.ring?.send()
+  }
+
+  /** Whether bytes were received for this socket that it has not been given yet. */
+  hasReceived(descriptor: number): boolean {
+    if (!this.#isReceived) return false
+    for (let index = this.#next; index < this.#arrived; index++)
+      if (this.calls.eventDescriptorAt(index) === descriptor) return this.#places[index] !== -1
+    return false
+  }
+
   #nextGeneration(): number {
     this.#lastGeneration = (this.#lastGeneration + 1) | 0
     return this.#lastGeneration
@@ -170,6 +213,7 @@ export class Poller {
     let hasTold = false
     stopTime()
     try {
+      if (this.ring !== null && this.#arrived >= this.ringFrom) this.#receive(this.ring)
       // Edge-triggered events are not reported again. So if a listener throws, the remaining events stay for the next look.
       while (this.#next < this.#arrived) {
         const index = this.#next++
@@ -177,21 +221,47 @@ export class Poller {
         else if (this.#tell(index)) hasTold = true
       }
     } finally {
+      this.#isGathering = false
+      this.ring?.send()
       startTime()
     }
     if (hasTold) drain?.()
     return !isLoopReady && drain !== null
   }
 
+  /** Receives for all sockets that would do nothing else with their events. */
+  #receive(ring: Ring): void {
+    this.#isGathering = true
+    // An exception has left some of the events over.
+    if (this.#isReceived) return
+    this.#isReceived = true
+    let count = 0
+    for (let index = 0; index < this.#arrived; index++) {
+      const pollable = this.#pollableAt(index)
+      const isReceived = pollable?.mayReceive?.(this.calls.eventsAt(index)) ?? false
+      if (isReceived) count++
+      this.#places[index] = isReceived && pollable ? ring.addReceive(pollable.descriptor) : -1
+    }
+    if (count > 0) ring.receive()
+  }
+
+  /** Returns the socket of an event; null if it does not exist any more. */
+  #pollableAt(index: number): Pollable | null {
+    const descriptor = this.calls.eventDescriptorAt(index)
+    const pollable = this.#pollables[descriptor]
+    return pollable && this.#generations[descriptor] === this.calls.eventGenerationAt(index) ? pollable : null
+  }
+
   /** Returns whether the event's socket still exists. */
   #tell(index: number): boolean {
-    const { calls } = this
-    const descriptor = calls.eventDescriptorAt(index)
-    const pollable = this.#pollables[descriptor]
-    if (!pollable || this.#generations[descriptor] !== calls.eventGenerationAt(index)) return false
+    const pollable = this.#pollableAt(index)
+    if (pollable === null) return false
+    const place = this.#isReceived ? (this.#places[index] as number) : -1
+    const result = place < 0 ? NOT_MADE : (this.ring as Ring).resultAt(place)
     eventBegins()
     try {
-      pollable.onEvents(calls.eventsAt(index))
+      if (result === NOT_MADE) pollable.onEvents(this.calls.eventsAt(index))
+      else pollable.onReceived?.(result, (this.ring as Ring).received, place * RECEIVED_BYTES)
     } finally {
       eventEnds()
     }
@@ -209,6 +279,7 @@ export class Poller {
     // EINTR: a signal arrived. Its handler has notified libuv, which runs right away.
     if (events < 0 && events !== EINTR) throw systemError('epoll_wait', events)
     this.#next = 0
+    this.#isReceived = false
     this.#arrived = Math.max(0, events)
     return events <= 0 || loopTimeoutMs === 0
   }

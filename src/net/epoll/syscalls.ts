@@ -1,4 +1,4 @@
-/** The system calls of the epoll transport, through FFI. Only this file hands memory to the kernel, and it checks the lengths. */
+/** The system calls of the epoll transport, through FFI. Only this file and `ring.ts` hand memory to the kernel, and they check the lengths. */
 
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
@@ -10,7 +10,16 @@ import { type EncodedAddress, MAX_ADDRESS_BYTES } from './addresses.ts'
 
 type Koffi = typeof import('koffi')
 /** Parameters and result are numbers. Addresses are numbers too, since those of user space are below 2 ** 47. */
-type Call = (...numbers: number[]) => number
+export type Call = (...numbers: number[]) => number
+
+/** What `ring.ts` needs to make system calls of its own. */
+export interface RingParts {
+  call(name: string, parameters: string[], result?: string): Call
+  addressOf(buffer: Buffer): number
+  /** Returns memory that is mapped at this address. */
+  view(address: number, bytes: number): ArrayBuffer
+  errno(): number
+}
 
 // Values for Linux; x64 and arm64 agree on all of them.
 export const AF_UNIX = 1
@@ -87,7 +96,7 @@ export function isForNow(errno: number): boolean {
 }
 
 /** The most events that one look brings. The others come with the next look. */
-export const MAX_EVENTS = 256
+export const MAX_EVENTS = 128
 
 /** Up to this length, bytes to send from other buffers are copied: that costs less than finding out the buffer's address. */
 const COPIED_BYTES = 8 * 1024
@@ -134,6 +143,7 @@ export class SystemCalls {
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   readonly #koffi: Koffi
   readonly #errno: () => number
+  readonly #call: (name: string, parameters: string[], result?: string) => Call
   readonly #copied = Buffer.allocUnsafeSlow(COPIED_BYTES)
   readonly #page = Buffer.allocUnsafeSlow(PAGE_BYTES)
   readonly #events = Buffer.allocUnsafeSlow(MAX_EVENTS * 4 * 4)
@@ -174,6 +184,7 @@ export class SystemCalls {
     // koffi takes plain numbers fastest, so addresses are numbers too.
     const call = (name: string, parameters: string[], result = 'int') => library.func(name, result, parameters) as Call
     this.#koffi = koffi
+    this.#call = call
     this.#errno = koffi.errno as () => number
     this.#eventWords = new Int32Array(this.#events.buffer)
     this.#pageWords = new Int32Array(this.#page.buffer)
@@ -263,6 +274,16 @@ export class SystemCalls {
   loopTimeoutMs(): number {
     this.#uvUpdateTime(this.#loop)
     return this.#uvBackendTimeout(this.#loop)
+  }
+
+  /** For `ring.ts`. */
+  get forRing(): RingParts {
+    return {
+      call: this.#call,
+      addressOf: (buffer) => this.#addressOf(buffer),
+      view: (address, bytes) => this.#koffi.view(BigInt(address), bytes),
+      errno: this.#errno,
+    }
   }
 
   // Epoll

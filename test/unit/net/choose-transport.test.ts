@@ -8,11 +8,17 @@ vi.mock(import('../../../src/net/epoll/epoll-transport.ts'), { spy: true })
 
 describe('if epoll can be used', () => {
   test.each([
-    ['auto', 'epoll', 'the fastest'],
-    ['epoll', 'epoll', 'as configured'],
-    ['node', 'node', 'as configured'],
-  ] as const)('transport = %s takes %s, because %s', (wanted, name, because) => {
-    expect(choose(wanted)).toEqual([name, because])
+    ['auto', 'off', 'epoll', 'the fastest, without io_uring: as configured'],
+    ['epoll', 'off', 'epoll', 'as configured, without io_uring: as configured'],
+    ['node', 'auto', 'node', 'as configured'],
+  ] as const)('transport = %s with io_uring = %s takes %s, because %s', (wanted, ioUring, name, because) => {
+    expect(choose(wanted, ioUring)).toEqual([name, because])
+  })
+
+  test('io_uring = auto uses io_uring, or says why it does not', () => {
+    const [name, because] = choose('auto', 'auto')
+    expect(name).toBe('epoll')
+    expect(because).toMatch(/^the fastest, with(out)? io_uring(: io_uring_setup E\w+)?$/)
   })
 })
 
@@ -41,9 +47,9 @@ test('the default transport is auto', () => {
   expect(SETTINGS.transport.default).toBe('auto')
 })
 
-function choose(wanted: 'auto' | 'epoll' | 'node'): [string, string] {
-  const { transport, because } = chooseTransport(wanted, () => {})
-  return [transport.name, because]
+function choose(transport: 'auto' | 'epoll' | 'node', io_uring: 'auto' | 'off' = 'auto'): [string, string] {
+  const { transport: chosen, because } = chooseTransport({ transport, io_uring }, () => {})
+  return [chosen.name, because]
 }
 
 /** Sets the property and checks it again for each transport, which a poller that other tests of this thread have made would prevent. */

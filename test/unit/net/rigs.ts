@@ -6,7 +6,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { onTestFinished } from 'vitest'
 import type { Channel, ChannelListener, KeepAlive, Transport } from '../../../src/net/channel.ts'
-import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
+import { createEpollTransport, type EpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { type Cut, createPair, type MemoryChannel } from '../../../src/net/memory-transport.ts'
 import { createNodeTransport } from '../../../src/net/node-transport.ts'
 import { askedForTls, offeredTls } from '../../../src/net/secured.ts'
@@ -52,8 +52,10 @@ export const RIGS: readonly Rig[] = [
   { ...NODE, name: 'node, dialed', open: () => openDialed(createNodeTransport()) },
   { ...NODE, name: 'node, accepted, by events', open: () => openAccepted(byEvents) },
   { ...NODE, name: 'node, dialed, by events', open: () => openDialed(byEvents) },
-  { ...NODE, name: 'epoll, accepted', open: () => openAccepted(createEpollTransport()) },
-  { ...NODE, name: 'epoll, dialed', open: () => openDialed(createEpollTransport()) },
+  { ...NODE, name: 'epoll, accepted', open: () => openAccepted(withoutRing()) },
+  { ...NODE, name: 'epoll, dialed', open: () => openDialed(withoutRing()) },
+  { ...NODE, name: 'epoll with io_uring, accepted', open: () => openAccepted(withRing()) },
+  { ...NODE, name: 'epoll with io_uring, dialed', open: () => openDialed(withRing()) },
   { ...MEMORY, isSealed: true, name: 'TLS on memory, glued', open: () => openSealedMemory('glued') },
   {
     ...MEMORY,
@@ -61,11 +63,24 @@ export const RIGS: readonly Rig[] = [
     name: 'TLS on memory, cut at random',
     open: () => openSealedMemory({ seed: 7, most: 500 }),
   },
-  { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered(createEpollTransport()) },
-  { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked(createEpollTransport()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered(withoutRing()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked(withoutRing()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, accepted', open: () => openOffered(withRing()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, dialed', open: () => openAsked(withRing()) },
   { ...NODE, isSealed: true, name: 'TLS on node, accepted', open: () => openOffered(createNodeTransport()) },
   { ...NODE, isSealed: true, name: 'TLS on node, dialed', open: () => openAsked(createNodeTransport()) },
 ]
+
+function withoutRing(): EpollTransport {
+  return createEpollTransport({ usesIoUring: false })
+}
+
+/** Uses io_uring for each event, where the system has it. */
+export function withRing(): EpollTransport {
+  const transport = createEpollTransport()
+  transport.poller.ringFrom = 1
+  return transport
+}
 
 const KEYS = { key: readFileSync(certificate('server.key')), cert: readFileSync(certificate('server.crt')) }
 

@@ -53,6 +53,7 @@ export const GENERAL: Readonly<Record<string, Shown>> = {
   tcp_defer_accept: WATCHING,
   so_reuseport: LISTENS_WITH,
   transport: ['unit/net/choose-transport.test.ts', 'transport = epoll is an error that gives the reason'],
+  io_uring: ['unit/net/choose-transport.test.ts', 'io_uring = auto uses io_uring, or says why it does not'],
   client_tls_sslmode: [
     'e2e/tls.test.ts',
     'clients must use TLS with client_tls_sslmode = require, except on a unix socket',

@@ -48,6 +48,7 @@ export async function writeFilesInto(directory: string, options: FileOptions): P
     pool_mode: 'transaction',
     default_pool_size: 1,
     transport: process.env['PGWEIR_TEST_TRANSPORT'] ?? 'auto',
+    io_uring: process.env['PGWEIR_TEST_IO_URING'] ?? 'auto',
     auto_prepare: process.env['PGWEIR_TEST_AUTO_PREPARE'] ?? 0,
     ...settings,
   }

@@ -76,9 +76,14 @@ function withoutRing(): EpollTransport {
 }
 
 /** Uses io_uring for each event, where the system has it. */
-export function withRing(): EpollTransport {
+function withRing(): EpollTransport {
   const transport = createEpollTransport()
-  transport.poller.ringFrom = 1
+  const { poller } = transport
+  const before = poller.ringFrom
+  poller.ringFrom = 1
+  onTestFinished(() => {
+    poller.ringFrom = before
+  })
   return transport
 }
 

@@ -20,6 +20,8 @@ export interface Build {
 export interface Manner {
   readonly transport: TransportName
   readonly workers: number
+  /** False forbids io_uring to the transport epoll. */
+  readonly usesIoUring: boolean
 }
 
 /** `dist-bench/bench/build.js` is two levels below the top. */
@@ -38,7 +40,7 @@ export async function loadBuild(root: string): Promise<Build> {
 
 /** Returns how pgweir runs; null leaves the choice to this function. Throws a `WishError` if the build cannot do what is asked for. */
 export function chooseManner(
-  wishes: { readonly transport: TransportName | null; readonly workers: number | null },
+  wishes: { readonly transport: TransportName | null; readonly workers: number | null; readonly usesIoUring: boolean },
   known: ReadonlySet<string>,
   platform: string,
 ): Manner {
@@ -49,11 +51,12 @@ export function chooseManner(
     throw new WishError('this pgweir runs on the node transport only: it has no setting named transport')
   if (workers > 1 && !known.has('workers'))
     throw new WishError('this pgweir is one process only: it has no setting named workers')
-  return { transport, workers }
+  return { transport, workers, usesIoUring: wishes.usesIoUring }
 }
 
 /** Returns lines for the ini file of a build: only settings that it knows. */
-export function mannerSettings({ transport, workers }: Manner, known: ReadonlySet<string>): Record<string, string> {
-  const wanted = { transport, workers: String(workers) }
+export function mannerSettings(manner: Manner, known: ReadonlySet<string>): Record<string, string> {
+  const { transport, workers, usesIoUring } = manner
+  const wanted = { transport, workers: String(workers), ...(!usesIoUring && { io_uring: 'off' }) }
   return Object.fromEntries(Object.entries(wanted).filter(([key]) => known.has(key)))
 }

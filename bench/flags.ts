@@ -15,6 +15,8 @@ export interface Flags {
   /** Null leaves the choice to the benchmark. */
   readonly transport: TransportName | null
   readonly workers: number | null
+  /** False forbids io_uring to the transport epoll. */
+  readonly usesIoUring: boolean
   /** The directory of another build of pgweir, to compare with. */
   readonly baseline: string | null
   readonly isProfiling: boolean
@@ -31,6 +33,7 @@ export const USAGE = `npm run bench -- [flags]
   --repeats <n>        rounds of each load (5; 1 with --quick)
   --seconds <n>        length of each run of pgbench (5; 2 with --quick)
   --transport <name>   epoll or node (epoll where this pgweir has it)
+  --without-io-uring   the transport epoll makes a system call for each socket
   --workers <n>        worker processes of pgweir (1)
   --node <path>        run pgweir under another Node
   --baseline <path>    another checkout of pgweir, built, that takes turns with this one
@@ -47,6 +50,7 @@ const OPTIONS = {
   seconds: { type: 'string' },
   transport: { type: 'string' },
   workers: { type: 'string' },
+  'without-io-uring': { type: 'boolean', default: false },
   node: { type: 'string', default: process.execPath },
   baseline: { type: 'string' },
   guard: { type: 'boolean', default: false },
@@ -76,6 +80,7 @@ export function readFlags(args: readonly string[]): Flags {
     node: values.node,
     transport: transportNamed(values.transport),
     workers: count('workers', values.workers),
+    usesIoUring: !values['without-io-uring'],
     baseline: values.baseline ?? null,
     isProfiling: values.profile,
     figures,

@@ -45,8 +45,9 @@ export interface Versions {
 export type SavedFigures = Readonly<Record<string, SavedRun>>
 
 /** Figures are compared only with those of the same way to run pgweir, which this key identifies. */
-export function mannerKey(nodeMajor: number, { transport, workers }: Manner): string {
-  return `Node ${nodeMajor}, ${transport} transport, ${workers === 1 ? 'one worker' : `${workers} workers`}`
+export function mannerKey(nodeMajor: number, { transport, workers, usesIoUring }: Manner): string {
+  const carrier = `${transport} transport${usesIoUring ? '' : ' without io_uring'}`
+  return `Node ${nodeMajor}, ${carrier}, ${workers === 1 ? 'one worker' : `${workers} workers`}`
 }
 
 export function guardedOf(runs: Runs): Guarded {

@@ -42,7 +42,9 @@ test('flags choose transport, workers and baseline of pgweir', () => {
     transport: 'epoll',
     workers: 2,
     baseline: '../before',
+    usesIoUring: true,
   })
+  expect(readFlags(['--without-io-uring']).usesIoUring).toBe(false)
 })
 
 test('--guard and --save run the scenarios that measure the cost of a transaction', () => {

@@ -67,9 +67,11 @@ describe('compared with another build', () => {
 })
 
 test('figures are saved per Node version, transport and number of workers', () => {
-  const manner = { transport: 'node', workers: 1 } as const
+  const manner = { transport: 'node', workers: 1, usesIoUring: true } as const
   expect(mannerKey(20, manner)).toBe('Node 20, node transport, one worker')
-  expect(mannerKey(24, { transport: 'epoll', workers: 2 })).toBe('Node 24, epoll transport, 2 workers')
+  const other = { transport: 'epoll', workers: 2 } as const
+  expect(mannerKey(24, { ...other, usesIoUring: true })).toBe('Node 24, epoll transport, 2 workers')
+  expect(mannerKey(24, { ...other, usesIoUring: false })).toBe('Node 24, epoll transport without io_uring, 2 workers')
 })
 
 test('a run of one scenario keeps the saved figures of the others', () => {

@@ -157,8 +157,7 @@ export class Poller {
    */
   gather(sender: Sender, buffer: Buffer, start: number, end: number): boolean {
     if (!this.#isGathering || this.ring === null || end - start > SENT_BYTES) return false
-    this.ring.addSend(sender, buffer, start, end)
-    return true
+    return this.ring.addSend(sender, buffer, start, end)
   }
 
   /** Sends at once what was gathered, for all sockets. */

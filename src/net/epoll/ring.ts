@@ -156,20 +156,22 @@ export class Ring {
 
   // Sending
 
-  /** Adds a copy of at most `SENT_BYTES` bytes to those to send. Makes room first if there is none. */
-  addSend(sender: Sender, buffer: Buffer, start: number, end: number): void {
+  /**
+   * Adds a copy of at most `SENT_BYTES` bytes to those to send. Returns false if the sender's place has no room for them: then `send` first,
+   * and look at the result, because the sender may owe bytes then, or be closed.
+   */
+  addSend(sender: Sender, buffer: Buffer, start: number, end: number): boolean {
     const length = end - start
     invariant(length > 0 && length <= SENT_BYTES, 'more bytes are added than a call sends')
-    if (sender.placeInRing !== -1) {
-      // The order of two calls for one socket would not be kept if the kernel took only a part of the first.
-      if (this.#extend(sender.placeInRing, buffer, start, end)) return
-      this.send()
-    } else if (this.#sending === RING_CALLS) this.send()
+    // One call for each socket: the order of two would not be kept if the kernel took only a part of the first.
+    if (sender.placeInRing !== -1) return this.#extend(sender.placeInRing, buffer, start, end)
+    if (this.#sending === RING_CALLS) this.send()
     const place = this.#sending++
     sender.placeInRing = place
     this.#senders[place] = sender
     this.#lengths[place] = length
     buffer.copy(this.#sent, place * SENT_BYTES, start, end)
+    return true
   }
 
   #extend(place: number, buffer: Buffer, start: number, end: number): boolean {

@@ -203,7 +203,9 @@ export class EpollChannel implements Channel, Pollable, Sender {
   }
 
   mayReceive(events: number): boolean {
-    return events === EPOLLIN && this.#state === 'open' && !this.#isPaused && !this.#isFlooded && this.#held === null
+    // A channel that has once owed bytes is told of room with every event.
+    const isReadOnly = events === EPOLLIN || (events === (EPOLLIN | EPOLLOUT) && this.#debt === null)
+    return isReadOnly && this.#state === 'open' && !this.#isPaused && !this.#isFlooded && this.#held === null
   }
 
   onReceived(result: number, buffer: Buffer, start: number): void {

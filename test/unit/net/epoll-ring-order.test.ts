@@ -1,11 +1,11 @@
-/** Bytes that wait in the ring, and a kernel that has no room for them: whatever is written after them stays behind them. */
+/** Bytes in the ring and a kernel that has no room for them: what is written after them stays behind them, and later all goes on as before. */
 
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { EpollChannel, WATCHED_FOR } from '../../../src/net/epoll/epoll-channel.ts'
 import { SENT_BYTES } from '../../../src/net/epoll/ring.ts'
 import { pattern, Recorder, settle, until, withRing } from './rigs.ts'
 
-const { poller } = withRing()
+const { poller, withoutIoUring } = withRing()
 const { calls } = poller
 const ADDRESS = { host: '/tmp', port: 0 }
 const FILLING = Buffer.alloc(1_024, '.')
@@ -51,6 +51,25 @@ test('bytes for a channel that ends while those before them are sent go nowhere'
   })
   expect(pair).toContain(channel.descriptor)
   expect(pair.map((descriptor) => calls.recv(descriptor) > 0)).toEqual([false, false])
+})
+
+test('a channel that has paid what it owed is received from with the others again', async () => {
+  const { channel, heard, far } = await open()
+  const parts = pattern(1_000_000, 1)
+  channel.write(parts, 0, parts.length)
+  expect(channel.owedBytes).toBeGreaterThan(0)
+  await until('it is paid', () => {
+    calls.recv(far)
+    return channel.owedBytes === 0
+  })
+  while (calls.recv(far) > 0) {}
+  await settle()
+  const received = vi.spyOn(calls, 'recv')
+  calls.send(far, Buffer.from('go'), 0, 2)
+  await until('it has come', () => heard.received.length === 2)
+  const times = received.mock.calls.length
+  vi.restoreAllMocks()
+  expect(times).toBe(withoutIoUring === null ? 0 : 1)
 })
 
 async function open() {

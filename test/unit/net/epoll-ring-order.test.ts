@@ -2,10 +2,11 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { EpollChannel, WATCHED_FOR } from '../../../src/net/epoll/epoll-channel.ts'
+import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { SENT_BYTES } from '../../../src/net/epoll/ring.ts'
 import { pattern, Recorder, settle, until, withRing } from './rigs.ts'
 
-const { poller, withoutIoUring } = withRing()
+const { poller, withoutIoUring } = createEpollTransport()
 const { calls } = poller
 const ADDRESS = { host: '/tmp', port: 0 }
 const FILLING = Buffer.alloc(1_024, '.')
@@ -73,6 +74,7 @@ test('a channel that has paid what it owed is received from with the others agai
 })
 
 async function open() {
+  withRing()
   const [near, far] = calls.socketPair()
   const channel = new EpollChannel(poller, near, ADDRESS, ADDRESS)
   poller.add(channel, WATCHED_FOR)

@@ -76,7 +76,7 @@ function withoutRing(): EpollTransport {
 }
 
 /** Uses io_uring for each event, where the system has it. */
-function withRing(): EpollTransport {
+export function withRing(): EpollTransport {
   const transport = createEpollTransport()
   const { poller } = transport
   const before = poller.ringFrom

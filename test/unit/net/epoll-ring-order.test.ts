@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { EpollChannel, WATCHED_FOR } from '../../../src/net/epoll/epoll-channel.ts'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
-import { SENT_BYTES } from '../../../src/net/epoll/ring.ts'
+import { RECEIVED_BYTES, SENT_BYTES } from '../../../src/net/epoll/ring.ts'
 import { pattern, Recorder, settle, until, withRing } from './rigs.ts'
 
 const { poller, withoutIoUring } = createEpollTransport()
@@ -72,6 +72,73 @@ test('a channel that has paid what it owed is received from with the others agai
   vi.restoreAllMocks()
   expect(times).toBe(withoutIoUring === null ? 0 : 1)
 })
+
+test.each([1, 2, 3, 4])(
+  'all bytes arrive, and in order, whatever channels do to each other within their events (seed %i)',
+  async (seed) => {
+    let state = seed
+    const random = (below: number) => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff
+      return Math.floor((state / 0x8000_0000) * below)
+    }
+    const length = 400_000
+    const ends = await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        const { channel, heard, far } = await open()
+        calls.setOption(channel.descriptor, 'SO_SNDBUF', 4_096)
+        return {
+          channel,
+          heard,
+          far,
+          toFar: pattern(length, index),
+          toNear: pattern(length, -index),
+          at: 0,
+          farAt: 0,
+          got: 0,
+        }
+      }),
+    )
+    type End = (typeof ends)[number]
+    const spans: Buffer[][] = ends.map(() => [])
+    const write = (end: End) => {
+      for (let times = 1 + random(6); times > 0 && end.channel.owedBytes < 100_000; times--) {
+        const to = Math.min(length, end.at + random(random(8) === 0 ? 3 * RECEIVED_BYTES : SENT_BYTES))
+        end.channel.write(end.toFar, end.at, to)
+        end.at = to
+      }
+    }
+    const readFar = (end: End, index: number) => {
+      const bytes = calls.recv(end.far)
+      if (bytes > 0) spans[index]?.push(Buffer.from(calls.readBuffer.subarray(0, bytes)))
+      end.got += Math.max(0, bytes)
+    }
+    for (const { heard } of ends)
+      heard.onSpan = () => {
+        for (let times = random(4); times > 0; times--) {
+          const other = ends[random(ends.length)] as End
+          const act = random(4)
+          if (act === 0) other.channel.pause()
+          else if (act === 1) other.channel.resume()
+          else write(other)
+        }
+      }
+    await until('all bytes have arrived', () => {
+      for (const [index, end] of ends.entries()) {
+        const next = Math.min(length, end.farAt + random(2 * RECEIVED_BYTES))
+        if (random(2) === 0 && next > end.farAt)
+          end.farAt += Math.max(0, calls.send(end.far, end.toNear, end.farAt, next))
+        if (random(3) === 0) readFar(end, index)
+        if (random(3) === 0) end.channel.resume()
+        if (end.farAt === length) write(end)
+      }
+      return ends.every(({ got, heard }) => got === length && heard.received.length === length)
+    })
+    for (const [index, { heard, toFar, toNear }] of ends.entries()) {
+      expect(Buffer.concat(spans[index] ?? []).equals(toFar)).toBe(true)
+      expect(heard.received.all().equals(toNear)).toBe(true)
+    }
+  },
+)
 
 async function open() {
   withRing()

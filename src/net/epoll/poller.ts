@@ -221,8 +221,8 @@ export class Poller {
       }
     } finally {
       this.#isGathering = false
-      this.ring?.send()
       startTime()
+      this.ring?.send()
     }
     if (hasTold) drain?.()
     return !isLoopReady && drain !== null

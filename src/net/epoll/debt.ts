@@ -1,9 +1,19 @@
 /** What a channel owes its peer: copies of the bytes that the kernel did not take. */
 
+import { READ_BUFFER_BYTES } from '../channel.ts'
 import { EAGAIN, isForNow, type SystemCalls } from './syscalls.ts'
 
 /** Small debts are collected in pieces of at least this size. */
 const PIECE_BYTES = 4 * 1024
+
+/** Debts larger than `PIECE_BYTES` and up to this are kept in memory of this size, which is used again. */
+const LARGE_BYTES = READ_BUFFER_BYTES
+
+/** How many large pieces are kept for later debts. */
+const MAX_SPARES = 8
+
+/** Without these, a client that reads slowly would leave a piece behind for each chunk, until V8 collects garbage. */
+const spares: Buffer[] = []
 
 /** The most bytes that one payment sends, so that one fast peer does not keep the others waiting. */
 const PAYMENT_BYTES = 1024 * 1024
@@ -32,7 +42,7 @@ export class Debt {
     }
     if (at < end) {
       const length = end - at
-      const memory = Buffer.allocUnsafeSlow(Math.max(PIECE_BYTES, length))
+      const memory = memoryFor(length)
       buffer.copy(memory, 0, at, end)
       this.#pieces.push({ memory, start: 0, end: length })
     }
@@ -65,9 +75,17 @@ export class Debt {
 
   /** Drops the first piece, which has been paid. */
   #forget(): void {
+    const { memory } = this.#pieces[this.#first] as Piece
+    if (memory.length === LARGE_BYTES && spares.length < MAX_SPARES) spares.push(memory)
     this.#first++
     if (this.#first < 32 && this.#first < this.#pieces.length) return
     this.#pieces.splice(0, this.#first)
     this.#first = 0
   }
+}
+
+function memoryFor(length: number): Buffer {
+  if (length <= PIECE_BYTES) return Buffer.allocUnsafeSlow(PIECE_BYTES)
+  if (length > LARGE_BYTES) return Buffer.allocUnsafeSlow(length)
+  return spares.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
 }

@@ -6,7 +6,7 @@
 
 import { invariant } from '../../base/invariant.ts'
 import { allocateLasting } from '../../base/lasting.ts'
-import { type Call, EINTR, MAX_EVENTS, type RingParts, systemError } from './syscalls.ts'
+import { type Call, EINTR, MAX_EVENTS, MSG_NOSIGNAL, type RingParts, systemError } from './syscalls.ts'
 
 /** How many calls are made at once: one for each event of a look. */
 export const RING_CALLS = MAX_EVENTS
@@ -36,7 +36,6 @@ const IORING_ENTER_GETEVENTS = 1 << 0
 const IORING_OP_SEND = 26
 const IORING_OP_RECV = 27
 const MSG_DONTWAIT = 0x40
-const MSG_NOSIGNAL = 0x4000
 const PROT_READ_WRITE = 3
 const MAP_SHARED_POPULATE = 0x8001
 
@@ -244,7 +243,9 @@ export class Ring {
     let finished = this.#takeResults()
     // Never seen, since these calls do not wait. But a result that came later would be taken for another call's.
     while (finished < made) {
-      this.#enterKernel(SYS_IO_URING_ENTER, this.#descriptor, 0, made - finished, IORING_ENTER_GETEVENTS, 0, 0)
+      const missing = made - finished
+      const result = this.#enterKernel(SYS_IO_URING_ENTER, this.#descriptor, 0, missing, IORING_ENTER_GETEVENTS, 0, 0)
+      if (result < 0 && -this.#errno() !== EINTR) throw systemError('io_uring_enter', -this.#errno())
       finished += this.#takeResults()
     }
   }

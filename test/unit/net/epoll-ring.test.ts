@@ -366,6 +366,20 @@ describe('the ring, with a kernel that does not do its work', () => {
     expect(descriptors).toEqual([2])
   })
 
+  test('results that come late are waited for, or else the error is reported', () => {
+    let isBroken = false
+    const { ring } = withKernel((count) => {
+      if (count > 0) return { results: Array(count).fill(6), isLate: true }
+      return isBroken ? { error: 9 } : { results: [] }
+    })
+    const place = ring.addReceive(1)
+    ring.receive()
+    expect(ring.resultAt(place)).toBe(6)
+    isBroken = true
+    ring.addReceive(1)
+    expect(() => ring.receive()).toThrow('io_uring_enter EBADF')
+  })
+
   test('results of receiving stay while bytes are sent', () => {
     const { ring } = withKernel((count) => ({ results: Array(count).fill(3) }))
     const place = ring.addReceive(1)
@@ -465,8 +479,11 @@ function sending(ring: Ring, texts: readonly string[]): [string, number][] {
   return told
 }
 
-/** What the kernel does when it is entered with `count` calls: fails, or makes as many of them as there are results. */
-type Behavior = (count: number) => { error: number } | { results: readonly number[] }
+/**
+ * What the kernel does when it is entered with `count` calls: fails, or makes as many of them as there are results, which it shows at once
+ * or, if they are late, when it is entered again.
+ */
+type Behavior = (count: number) => { error: number } | { results: readonly number[]; isLate?: boolean }
 
 const MASK = 127
 const [HEAD, TAIL, SQ_MASK, CQ_HEAD, CQ_TAIL, CQ_MASK, ARRAY, CQES] = [0, 4, 8, 12, 16, 20, 64, 1_024] as const
@@ -477,6 +494,8 @@ function withKernel(behavior: Behavior, { setupError = 0 } = {}) {
   const descriptors: number[] = []
   let params: Buffer = Buffer.alloc(0)
   let errno = 0
+  /** Results that are not shown yet. */
+  let late = 0
   const syscall = (number: number, ...rest: number[]) => (number === 425 ? setUp() : enter(rest[1] as number))
   const kernel = new Ring({
     call: (name) => {
@@ -521,14 +540,20 @@ function withKernel(behavior: Behavior, { setupError = 0 } = {}) {
       errno = done.error
       return -1
     }
+    ring[CQ_TAIL / 4] = (ring[CQ_TAIL / 4] as number) + late
+    late = 0
     for (const result of done.results) {
       const at = ((ring[HEAD / 4] as number) & MASK) * 16
       descriptors.push(sqes[at + 1] as number)
-      const cqe = CQES / 4 + ((ring[CQ_TAIL / 4] as number) & (2 * MASK + 1)) * 4
+      const cqe = CQES / 4 + (((ring[CQ_TAIL / 4] as number) + late) & (2 * MASK + 1)) * 4
       ring[cqe] = sqes[at + 8] as number
       ring[cqe + 2] = result
       ring[HEAD / 4] = (ring[HEAD / 4] as number) + 1
-      ring[CQ_TAIL / 4] = (ring[CQ_TAIL / 4] as number) + 1
+      late++
+    }
+    if (done.isLate !== true) {
+      ring[CQ_TAIL / 4] = (ring[CQ_TAIL / 4] as number) + late
+      late = 0
     }
     return done.results.length
   }

@@ -3,7 +3,7 @@
  * https://www.rfc-editor.org/rfc/rfc5802#section-7
  */
 
-import { randomBytes } from 'node:crypto'
+import { RandomStock } from '../base/random-stock.ts'
 import { PoolerError } from '../problems.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { CHANNEL_BINDING_TYPE } from './channel-binding.ts'
@@ -118,8 +118,10 @@ export function channelBindingFor(flag: BindingFlag, binding: Buffer | null): st
   return encodeBase64(flag === 'p' && binding !== null ? Buffer.concat([header, binding]) : header)
 }
 
+const nonces = new RandomStock()
+
 export function createNonce(): string {
-  return encodeBase64(randomBytes(NONCE_BYTES))
+  return encodeBase64(nonces.take(NONCE_BYTES))
 }
 
 function split(message: Buffer): string[] {

@@ -1,9 +1,10 @@
 /** What is known of a user's password: the password itself, or a hash or keys made from it. */
 
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { PoolerError } from '../problems.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { Concealed } from './concealed.ts'
+import { hmacSha256 } from './hmac.ts'
 
 /** The same limit as in PgBouncer. Postgres would accept more, but no real password is that long. */
 export const MAX_PASSWORD_BYTES = 65_530
@@ -162,7 +163,7 @@ export function adHocSalt(userName: string, password: string, saltKey: Buffer): 
 }
 
 function keyed(key: Buffer, ...parts: string[]): Buffer {
-  return createHmac('sha256', key).update(parts.join('\0')).digest()
+  return hmacSha256(key, Buffer.from(parts.join('\0')).toString('latin1'))
 }
 
 function parseScramSecret(text: string): ScramSecret | null {

@@ -51,7 +51,8 @@ export interface Proof {
 
 export interface AuthenticationListener {
   send(message: Buffer): void
-  onProved(proof: Proof): void
+  /** @param last the last message of the authentication, still to be sent: in one piece with what follows, if that is known at once; empty for none */
+  onProved(proof: Proof, last: Buffer): void
   onRejected(problem: PoolerError): void
   /** A mistake of ours has come up while an answer was being checked. */
   onBroken(error: unknown): void
@@ -61,6 +62,8 @@ export interface AuthenticationListener {
 const UNKNOWN = { trust: 'trust-failed', cert: 'certificate-failed', peer: 'peer-failed' } as const
 
 const REFUSED_ELSEWHERE = { ldap: 'ldap-failed', pam: 'pam-failed' } as const
+
+const NOTHING_TO_SEND = Buffer.alloc(0)
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
@@ -244,8 +247,7 @@ export class Authentication implements FrameSink {
     this.#await((this.#scram as ScramServer).finish(body), (outcome) => {
       if (!outcome.ok || !this.#options.secret) throw new PoolerError('sasl-failed')
       if (this.#step === 'over') return
-      this.#listener.send(encodeAuthenticationSaslFinal(outcome.serverFinal))
-      this.#prove({ keys: outcome.keys, password: null })
+      this.#prove({ keys: outcome.keys, password: null }, encodeAuthenticationSaslFinal(outcome.serverFinal))
     })
   }
 
@@ -268,10 +270,10 @@ export class Authentication implements FrameSink {
     }
   }
 
-  #prove(proof: Proof): void {
+  #prove(proof: Proof, last: Buffer = NOTHING_TO_SEND): void {
     if (this.#step === 'over') return
     this.#step = 'over'
-    this.#listener.onProved(proof)
+    this.#listener.onProved(proof, last)
   }
 
   #reject(problem: PoolerError): void {

@@ -28,6 +28,7 @@ import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
 const AGREED: Opening = { isDirect: false }
 const DIRECT: Opening = { isDirect: true }
+const NOTHING = Buffer.alloc(0)
 const ANSWER_NO = Buffer.from('N')
 const ANSWER_YES = Buffer.from('S')
 
@@ -64,6 +65,8 @@ export class Entry implements Stage, AuthenticationListener {
   /** `agreed`: TLS has been agreed on, and the client's first bytes of it are awaited. `securing`: they are there, and it is the client's turn. */
   #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
   #opening: Opening | null = null
+  /** The last message of the authentication, until it is sent: in one piece with the welcome, if that is known at once. */
+  #last: Buffer = NOTHING
   /** A refusal that is held back until it is due. */
   #refusal: { readonly problem: PoolerError; readonly dueMs: number } | null = null
   /** What the client asked for in its startup packet. */
@@ -193,7 +196,7 @@ export class Entry implements Stage, AuthenticationListener {
     try {
       work()
     } catch (problem) {
-      if (problem instanceof PoolerError) this.#listener.onRefused(problem)
+      if (problem instanceof PoolerError) this.#refuse(problem)
       else this.#listener.onBroken(problem)
     }
   }
@@ -259,16 +262,35 @@ export class Entry implements Stage, AuthenticationListener {
     this.#listener.onBroken(error)
   }
 
-  onProved(proof: Proof): void {
+  onProved(proof: Proof, last: Buffer): void {
     const wishes = this.#wishes as Wishes
     this.#authentication = null
     this.#step = 'working'
+    this.#last = last
     this.#try(() =>
       this.#context.destination(this.#session, wishes, proof, (destination) => {
-        if (destination instanceof PoolerError) this.#listener.onRefused(destination)
+        if (destination instanceof PoolerError) this.#refuse(destination)
         else this.#try(() => this.#go(destination, wishes))
       }),
     )
+    this.#sendLast()
+  }
+
+  #sendLast(): void {
+    const last = this.#last
+    this.#last = NOTHING
+    if (last.length > 0 && this.#session.isOpen) this.send(last)
+  }
+
+  #refuse(notice: Notice): void {
+    this.#sendLast()
+    this.#listener.onRefused(notice)
+  }
+
+  #enter(reception: Buffer, handler: Handler): void {
+    const last = this.#last
+    this.#last = NOTHING
+    this.#listener.onEntered(last.length > 0 ? Buffer.concat([last, reception]) : reception, handler)
   }
 
   #go(destination: Destination, wishes: Wishes): void {
@@ -281,7 +303,7 @@ export class Entry implements Stage, AuthenticationListener {
         },
       )
     if (destination.kind === 'console')
-      this.#listener.onEntered(encodeReception(destination.parameters), destination.open(this.#session))
+      this.#enter(encodeReception(destination.parameters), destination.open(this.#session))
     else if (destination.pool.isOfOneClient) this.#takeOwn(destination.pool)
     else this.#fit(destination.pool, wishes)
   }
@@ -299,9 +321,9 @@ export class Entry implements Stage, AuthenticationListener {
         const relay = new Relay(this.#session, pool, profile)
         relay.own(server)
         this.#loggedIn(pool)
-        this.#listener.onEntered(receptionOf(pool, profile), relay)
+        this.#enter(receptionOf(pool, profile), relay)
       },
-      onUnfit: (notice) => this.#listener.onRefused(notice),
+      onUnfit: (notice) => this.#refuse(notice),
     })
     this.#fitting = own
     own.start()
@@ -309,17 +331,18 @@ export class Entry implements Stage, AuthenticationListener {
 
   #fit(pool: Pool, wishes: Wishes): void {
     // Settings that the pool's servers are opened with need not be set on them.
-    const settings = new Map([...wishes.settings].filter(([name]) => !pool.birth.has(name)))
+    const settings =
+      pool.birth.size === 0 ? wishes.settings : new Map([...wishes.settings].filter(([name]) => !pool.birth.has(name)))
     this.#fitting = new Fitting(pool, settings, {
       onFitted: (profile) => {
         this.#fitting = null
         if (!this.#session.isOpen) return
         this.#loggedIn(pool)
-        this.#listener.onEntered(receptionOf(pool, profile), new Relay(this.#session, pool, profile))
+        this.#enter(receptionOf(pool, profile), new Relay(this.#session, pool, profile))
       },
       onUnfit: (notice) => {
         const other = this.#context.otherDestination(this.#session, wishes, notice)
-        if (other === null) this.#listener.onRefused(notice)
+        if (other === null) this.#refuse(notice)
         else this.#fit(other, wishes)
       },
     })

@@ -311,9 +311,10 @@ const WITHOUT_PASSWORD: readonly AuthenticationOptions['type'][] = ['trust', 'ce
 const OWNER_NAME = 'pgbouncer'
 
 function isOwner({ channel }: Host, wishes: Wishes): boolean {
+  if (!isOwnersName(wishes)) return false
   // On systems without uids nobody is the owner.
   const uid = process.getuid?.()
-  return uid !== undefined && isOwnersName(wishes) && channel.peer.process?.uid === uid
+  return uid !== undefined && channel.peer.process?.uid === uid
 }
 
 /** The client may be the owner, but the system cannot report its uid. */

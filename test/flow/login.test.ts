@@ -2,11 +2,15 @@
 
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { ScramClient } from '../../src/auth/scram-client.ts'
 import { generateScramSecret } from '../../src/auth/scram-keys.ts'
-import { saslInitial } from '../support/flow/client.ts'
+import { PlainSecret } from '../../src/auth/secrets.ts'
+import type { Channel } from '../../src/net/channel.ts'
+import { type FlowClient, saslInitial } from '../support/flow/client.ts'
 import { reload } from '../support/flow/commands.ts'
-import { quiet } from '../support/flow/inbox.ts'
+import { Cutter, quiet } from '../support/flow/inbox.ts'
 import type { FlowServer, LoginScript } from '../support/flow/postgres.ts'
+import { readReply } from '../support/flow/reading.ts'
 import { int32 } from '../support/flow/replies.ts'
 import { message, password, query, startup, terminate } from '../support/flow/requests.ts'
 import { type Flow, startFlow } from '../support/flow/start.ts'
@@ -140,6 +144,67 @@ describe.each([
       expect((await client.expect('ErrorResponse')).shown).toContain('FATAL')
       await client.expectClosed()
     })
+})
+
+describe('the last message of SCRAM', () => {
+  const OPTIONS = {
+    settings: { auth_type: 'scram-sha-256', scram_iterations: 8, max_user_client_connections: 1 },
+    authFile: AUTH_FILE,
+  }
+
+  /** Dials, and answers until the proof is sent. Returns what the pooler writes from then on: the names of the messages in each write. */
+  async function prove(flow: Flow): Promise<{ client: FlowClient; writes: string[][] }> {
+    const client = await flow.dial()
+    const session = [...flow.pooler.parts.sessions].at(-1)
+    const writes: string[][] = []
+    const { channel } = session as { channel: Channel }
+    const write = channel.write.bind(channel)
+    channel.write = (buffer, start, end) => {
+      const names: string[] = []
+      new Cutter((frame) => names.push(readReply(frame).name)).add(Buffer.from(buffer.subarray(start, end)))
+      writes.push(names)
+      return write(buffer, start, end)
+    }
+    const scram = new ScramClient(new PlainSecret('secret'))
+    client.send(startup({ user: 'ada', database: 'app' }))
+    await client.expect('AuthenticationSASL')
+    client.send(saslInitial('SCRAM-SHA-256', scram.first()))
+    const { read } = await client.expect('AuthenticationSASLContinue')
+    writes.length = 0
+    client.send(message('p', await scram.final(Buffer.from(String(read?.['data'])))))
+    return { client, writes }
+  }
+
+  test('comes in one write with the welcome', async () => {
+    const flow = await startFlow(OPTIONS)
+    const first = await flow.connect({ password: 'secret' })
+    first.leave()
+    await quiet()
+    const { client, writes } = await prove(flow)
+    await client.answer()
+    expect(writes).toHaveLength(1)
+    expect(writes[0]?.slice(0, 2)).toEqual(['AuthenticationSASLFinal', 'AuthenticationOk'])
+    expect(writes[0]?.at(-1)).toBe('ReadyForQuery')
+  })
+
+  test('does not wait for a server that has to be opened for the welcome', async () => {
+    const flow = await startFlow(OPTIONS)
+    flow.postgres.login = () => {}
+    const { client } = await prove(flow)
+    const server = await flow.postgres.next()
+    await client.expect('AuthenticationSASLFinal')
+    server.welcome()
+    await client.answer()
+  })
+
+  test('precedes the error for a client that may not enter', async () => {
+    const flow = await startFlow(OPTIONS)
+    await flow.connect({ password: 'secret' })
+    const { client } = await prove(flow)
+    await client.expect('AuthenticationSASLFinal')
+    await client.expect('ErrorResponse')
+    await client.expectClosed()
+  })
 })
 
 test('an md5 secret works with auth_type = md5', async () => {

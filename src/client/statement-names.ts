@@ -19,6 +19,9 @@ export class StatementNames {
   /** The size of all named statements, counted as for MAX_CLIENT_STATEMENTS_BYTES. */
   #bytes = 0
   readonly doubtful = new DoubtfulNames()
+  /** What a message took away last. The server may not have answered yet what was sent for it before. */
+  #takenName: string | null = null
+  #takenSharedName: Buffer | null = null
 
   constructor(registry: StatementRegistry) {
     this.#registry = registry
@@ -60,6 +63,8 @@ export class StatementNames {
   take(name: string, ledger: Ledger, reply: Buffer | null, alsoUndo: Effect | null): Effect | null {
     const named = this.#names?.get(name)
     if (!named) return null
+    this.#takenName = name
+    this.#takenSharedName = named.statement.name
     this.drop(name)
     this.doubtful.note(name, ledger)
     return {
@@ -96,11 +101,18 @@ export class StatementNames {
     return null
   }
 
+  /** Returns the name that was taken away last, if it stood for the statement with this shared name. */
+  takenNameOf(sharedName: string): string | null {
+    return this.#takenSharedName?.toString() === sharedName ? this.#takenName : null
+  }
+
   /** DEALLOCATE ALL has run, or the client is gone. */
   clear(): void {
     if (this.#names) for (const { statement } of this.#names.values()) this.#registry.letGo(statement)
     this.#names = null
     this.#bytes = 0
+    this.#takenName = null
+    this.#takenSharedName = null
   }
 
   #add(name: string, named: Named): void {

@@ -368,8 +368,12 @@ export class Statements {
     const name = this.#names?.nameOf(sharedName) ?? null
     if (name !== null) return name
     if (this.#unnamed.shared?.name.toString() === sharedName) return ''
-    // It may have been the unnamed statement, which a later Parse has replaced by now. In session mode it may be a name of the client's own.
-    return this.#unnamed.areAutoPrepared && this.#namesAre === 'shared' ? '' : null
+    const taken = this.#names?.takenNameOf(sharedName) ?? null
+    if (taken !== null) return taken
+    if (!this.#unnamed.areAutoPrepared) return null
+    // It may have been the unnamed statement, which a later message has replaced or dropped by now. In session mode it may also be a name
+    // of the client's own, from an SQL PREPARE.
+    return this.#namesAre === 'shared' || this.#context.leased.statements.hasNamed(sharedName) ? '' : null
   }
 
   /** Holds back a message of that type until the next ReadyForQuery. Returns true if it ends the session instead. */

@@ -64,6 +64,12 @@ export class ServerStatements {
     return copy !== undefined && ledger.isSettled(copy.batch)
   }
 
+  /** Whether the server has, or will have, a shared statement with this name. */
+  hasNamed(sharedName: string): boolean {
+    for (const { name } of this.#copies.keys()) if (name.toString() === sharedName) return true
+    return false
+  }
+
   /** Whether the server may have the statement by then, so that a Parse needs a Close before it. To close a missing statement is no error. */
   mayHave(statement: Statement, ledger: Ledger): boolean {
     return this.#hasDoubts || !ledger.isAllSettled || this.#copies.has(statement)

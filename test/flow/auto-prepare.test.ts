@@ -488,6 +488,18 @@ describe('auto_prepare in session mode', () => {
     expect((await client.answer())[0]).toContain(`26000 prepared statement "${ours}" does not exist`)
   })
 
+  test('an error does not contain a shared name, even if the statement was replaced before the error came', async () => {
+    const { client, postgres } = await startSession()
+    const name = postgres.inbox.all.filter((request) => request.name === 'Parse').at(-1)?.texts[0]
+    const words = (of: string) => `bind message supplies 0 parameters, but prepared statement "${of}" requires 1`
+    client.send(batch('select 1'), query('select 2'))
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync', 'Query(select 2)')
+    postgres.send(error('08P01', words(`${name}`)), ready())
+    expect((await client.answer())[1]).toBe(`ErrorResponse(ERROR 08P01 ${words('')})`)
+    postgres.send(complete('SELECT 1'), ready())
+    await client.expect('CommandComplete(SELECT 1)', 'ReadyForQuery(I)')
+  })
+
   test('prepares statements anew after the reset between two clients', async () => {
     const { flow, client, postgres } = await startSession()
     client.leave()

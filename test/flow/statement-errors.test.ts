@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
-import { occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { occupy, prepare, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import { bindComplete, closeComplete, complete, error, parseComplete, ready } from '../support/flow/replies.ts'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { startPair } from '../support/flow/start.ts'
@@ -179,6 +179,19 @@ describe('errors of prepared statements:', () => {
       postgres.send(error('26000', 'never'), ready())
       expect((await other.answer())[0]).toContain('26000 prepared statement "pgweir_1" does not exist')
     })
+
+  test('an error contains the client’s name of a statement that was closed before the error came', async () => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    const name = (await prepare(pair, 's1', 'select $1')).texts[0]
+    const words = (of: string) => `bind message supplies 0 parameters, but prepared statement "${of}" requires 1`
+    client.send(bind('', 's1'), sync, closeStatement('s1'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync', 'Sync')
+    postgres.send(error('08P01', words(`${name}`)), ready())
+    expect((await client.answer())[0]).toBe(`ErrorResponse(ERROR 08P01 ${words('s1')})`)
+    postgres.send(ready())
+    await client.expect('CloseComplete', 'ReadyForQuery(I)')
+  })
 
   test('a client may use the same names as the pooler', async () => {
     const { client, postgres } = await startPair()

@@ -57,11 +57,11 @@ export function loadHba(settings: Settings): LoadedFiles<HbaSetup> {
     )
   const byPam = hba.rules.find(({ method }) => method === 'pam')
   if (byPam) problems.push(...pamProblems({ file: general.auth_hba_file, line: byPam.line }))
-  const usesCertificates = !isHba || hba.rules.some(({ method }) => method === 'cert')
-  if (usesCertificates && !general.client_tls_sslmode.startsWith('verify-'))
-    problems.push(
-      error(origins.auth_type, 'login with a certificate needs client_tls_sslmode = verify-ca or verify-full'),
-    )
+  const byCertificate = hba.rules.find(({ method }) => method === 'cert')
+  if ((!isHba || byCertificate) && !general.client_tls_sslmode.startsWith('verify-')) {
+    const where = byCertificate ? { file: general.auth_hba_file, line: byCertificate.line } : origins.auth_type
+    problems.push(error(where, 'login with a certificate needs client_tls_sslmode = verify-ca or verify-full'))
+  }
   return { setup: problems.length === 0 ? { ...NO_RULES, rules: hba.rules, maps: ident.maps } : null, problems }
 }
 

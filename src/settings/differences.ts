@@ -134,6 +134,11 @@ export const DIFFERENCES = {
       pgweir: 'is an error, since it may be the line that keeps somebody out',
     },
     {
+      what: 'an HBA line with the method `cert`, if `client_tls_sslmode` is neither `verify-ca` nor `verify-full`',
+      pgbouncer: 'refuses the clients that it applies to',
+      pgweir: 'is an error, and pgweir does not start',
+    },
+    {
       what: 'an HBA line with a host name, `samehost`, `samenet`, a role (`+name`) or the method `pam`',
       pgbouncer: 'is ignored, with a warning',
       pgweir: 'is a rule',

@@ -105,9 +105,10 @@ test('what HBA rules and LDAP options lack is reported with the line, without se
     `${path}:2: error: this rule names a role; set auth_user, so that pgweir can ask PostgreSQL who is a member of it`,
   )
   expect(checkText(`${hba}auth_hba_file = ${path}\nauth_user = asker\nauth_file = /dev/null\n`).exitCode).toBe(0)
-  expect(checkText(GOOD_INI.replace('any', 'cert')).lines).toContain(
-    'pgweir.ini:4: error: login with a certificate needs client_tls_sslmode = verify-ca or verify-full',
-  )
+  const needsTls = 'error: login with a certificate needs client_tls_sslmode = verify-ca or verify-full'
+  expect(checkText(GOOD_INI.replace('any', 'cert')).lines).toContain(`pgweir.ini:4: ${needsTls}`)
+  writeFileSync(path, 'host all all all md5\n\nhostssl all ada all cert\n')
+  expect(checkText(`${hba}auth_hba_file = ${path}\n`).lines).toContain(`${path}:3: ${needsTls}`)
   const ldap = GOOD_INI.replace('any', 'ldap')
   expect(checkText(ldap).lines[0]).toBe('pgweir.ini:4: error: auth_type = ldap needs auth_ldap_options')
   const { lines } = checkText(`${ldap}auth_ldap_options = ldapserver=h ldapbindpasswd=hunter2\n`)

@@ -19,8 +19,8 @@ export interface PidFile {
 }
 
 /**
- * Creates the pid file. Throws if the file names another running process, does not look like a pid file, or cannot be written. Replaces a
- * file whose process is gone.
+ * Creates the pid file. Throws if the file names another running process, does not look like a pid file, or cannot be read or written.
+ * Replaces a file whose process is gone.
  */
 export function claimPidFile(
   path: string,
@@ -116,7 +116,7 @@ function beginningOf(path: string): string | null {
     file = openSync(path, 'r')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw cause
+    throw new Error(`pidfile cannot be read: ${(cause as Error).message}`, { cause })
   }
   try {
     if (!fstatSync(file).isFile())

@@ -91,6 +91,11 @@ test('a missing directory is reported with the name of the setting', () => {
   )
 })
 
+test('a pid file that cannot be looked at is reported with the name of the setting', () => {
+  const path = join(place('4711\n'), 'pgweir.pid')
+  expect(() => refuseIfTaken(path)).toThrow(/^pidfile cannot be read: ENOTDIR.*\/pgweir\.pid\/pgweir\.pid/)
+})
+
 test('without a name no pid file is written', () => {
   claimPidFile('').remove()
 })

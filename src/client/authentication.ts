@@ -51,8 +51,8 @@ export interface Proof {
 
 export interface AuthenticationListener {
   send(message: Buffer): void
-  /** @param last the last message of the authentication, still to be sent: in one piece with what follows, if that is known at once; empty for none */
-  onProved(proof: Proof, last: Buffer): void
+  /** @param last the last message of the authentication, still to be sent: in one piece with what follows, if that is known at once */
+  onProved(proof: Proof, last: Buffer | null): void
   onRejected(problem: PoolerError): void
   /** A mistake of ours has come up while an answer was being checked. */
   onBroken(error: unknown): void
@@ -62,8 +62,6 @@ export interface AuthenticationListener {
 const UNKNOWN = { trust: 'trust-failed', cert: 'certificate-failed', peer: 'peer-failed' } as const
 
 const REFUSED_ELSEWHERE = { ldap: 'ldap-failed', pam: 'pam-failed' } as const
-
-const NOTHING_TO_SEND = Buffer.alloc(0)
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
@@ -270,7 +268,7 @@ export class Authentication implements FrameSink {
     }
   }
 
-  #prove(proof: Proof, last: Buffer = NOTHING_TO_SEND): void {
+  #prove(proof: Proof, last: Buffer | null = null): void {
     if (this.#step === 'over') return
     this.#step = 'over'
     this.#listener.onProved(proof, last)

@@ -28,7 +28,6 @@ import { encodeReception, Fitting, receptionOf } from './welcome.ts'
 
 const AGREED: Opening = { isDirect: false }
 const DIRECT: Opening = { isDirect: true }
-const NOTHING = Buffer.alloc(0)
 const ANSWER_NO = Buffer.from('N')
 const ANSWER_YES = Buffer.from('S')
 
@@ -66,7 +65,7 @@ export class Entry implements Stage, AuthenticationListener {
   #step: 'greeting' | 'agreed' | 'securing' | 'authenticating' | 'working' = 'greeting'
   #opening: Opening | null = null
   /** The last message of the authentication, until it is sent: in one piece with the welcome, if that is known at once. */
-  #last: Buffer = NOTHING
+  #last: Buffer | null = null
   /** A refusal that is held back until it is due. */
   #refusal: { readonly problem: PoolerError; readonly dueMs: number } | null = null
   /** What the client asked for in its startup packet. */
@@ -262,7 +261,7 @@ export class Entry implements Stage, AuthenticationListener {
     this.#listener.onBroken(error)
   }
 
-  onProved(proof: Proof, last: Buffer): void {
+  onProved(proof: Proof, last: Buffer | null): void {
     const wishes = this.#wishes as Wishes
     this.#authentication = null
     this.#step = 'working'
@@ -278,8 +277,8 @@ export class Entry implements Stage, AuthenticationListener {
 
   #sendLast(): void {
     const last = this.#last
-    this.#last = NOTHING
-    if (last.length > 0 && this.#session.isOpen) this.send(last)
+    this.#last = null
+    if (last !== null && this.#session.isOpen) this.send(last)
   }
 
   #refuse(notice: Notice): void {
@@ -289,8 +288,8 @@ export class Entry implements Stage, AuthenticationListener {
 
   #enter(reception: Buffer, handler: Handler): void {
     const last = this.#last
-    this.#last = NOTHING
-    this.#listener.onEntered(last.length > 0 ? Buffer.concat([last, reception]) : reception, handler)
+    this.#last = null
+    this.#listener.onEntered(last === null ? reception : Buffer.concat([last, reception]), handler)
   }
 
   #go(destination: Destination, wishes: Wishes): void {

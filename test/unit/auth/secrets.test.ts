@@ -127,6 +127,8 @@ test('the mock secret of a name is stable, and differs from that of any other na
   expect(secretText(mockSecret('ada', SALT_KEY, 4096))).toBe(ofAda)
   expect(secretText(mockSecret('bob', SALT_KEY, 4096))).not.toBe(ofAda)
   expect(secretText(mockSecret('ada', Buffer.alloc(32, 8), 4096))).not.toBe(ofAda)
+  // Different characters with the same last byte.
+  expect(secretText(mockSecret('\u0161da', SALT_KEY, 4096))).not.toBe(ofAda)
   expect(parseSecret(ofAda).kind).toBe('scram')
 })
 

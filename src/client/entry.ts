@@ -70,6 +70,8 @@ export class Entry implements Stage, AuthenticationListener {
   #refusal: { readonly problem: PoolerError; readonly dueMs: number } | null = null
   /** What the client asked for in its startup packet. */
   #wishes: Wishes | null = null
+  /** The same, if the log is still to say that this client has logged in. */
+  #attempt: Wishes | null = null
 
   constructor(session: Host, context: ClientContext, listener: EntryListener) {
     this.#session = session
@@ -290,21 +292,31 @@ export class Entry implements Stage, AuthenticationListener {
     const last = this.#last
     this.#last = null
     this.#listener.onEntered(last === null ? reception : Buffer.concat([last, reception]), handler)
+    this.#logAttempt()
+    this.#session.goOn()
+  }
+
+  /** Behind the welcome, for which the client waits, but ahead of all that is logged about the rest of its session. */
+  #logAttempt(): void {
+    if (this.#attempt === null) return
+    const { database, user, replication } = this.#attempt
+    this.#attempt = null
+    const { channel, subject } = this.#session
+    this.#context.log.info(
+      `login attempt: db=${database} user=${user} tls=${channel.tls || 'no'} replication=${replication === 'none' ? 'no' : replication}`,
+      { subject },
+    )
   }
 
   #go(destination: Destination, wishes: Wishes): void {
     this.#session.enter(SESSION.welcoming)
-    if (this.#context.settings().logsConnections)
-      this.#context.log.info(
-        `login attempt: db=${wishes.database} user=${wishes.user} tls=${this.#session.channel.tls || 'no'} replication=${wishes.replication === 'none' ? 'no' : wishes.replication}`,
-        {
-          subject: this.#session.subject,
-        },
-      )
+    if (this.#context.settings().logsConnections) this.#attempt = wishes
     if (destination.kind === 'console')
       this.#enter(encodeReception(destination.parameters), destination.open(this.#session))
     else if (destination.pool.isOfOneClient) this.#takeOwn(destination.pool)
     else this.#fit(destination.pool, wishes)
+    // The client may have to wait for a server.
+    this.#logAttempt()
   }
 
   #loggedIn({ counters, durations }: Pool): void {

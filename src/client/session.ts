@@ -201,7 +201,6 @@ export class Session implements Host, ChannelListener, EntryListener {
     this.enter(this.relay?.server ? SESSION.active : SESSION.idle)
     this.#context.sessions.loggedIn(this)
     this.send(encodeWelcome(reception, cancelKey, this.relay === null ? '' : this.settings.loginNotice))
-    this.goOn()
   }
 
   onRefused(notice: Notice): void {

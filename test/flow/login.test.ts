@@ -11,7 +11,7 @@ import { reload } from '../support/flow/commands.ts'
 import { Cutter, quiet } from '../support/flow/inbox.ts'
 import type { FlowServer, LoginScript } from '../support/flow/postgres.ts'
 import { readReply } from '../support/flow/reading.ts'
-import { int32 } from '../support/flow/replies.ts'
+import { error, int32 } from '../support/flow/replies.ts'
 import { message, password, query, startup, terminate } from '../support/flow/requests.ts'
 import { type Flow, startFlow } from '../support/flow/start.ts'
 
@@ -146,6 +146,53 @@ describe.each([
     })
 })
 
+/** What the log says about clients, but for what is there for debugging. */
+const story = (flow: Flow) => flow.log.flatMap((line) => / (?:LOG|WARNING) C-\S+ \S+ ([^:]+):/.exec(line)?.[1] ?? [])
+
+describe('the line of a login', () => {
+  test('is written behind the welcome', async () => {
+    const flow = await startFlow()
+    ;(await flow.connect()).leave()
+    await quiet()
+    const client = await flow.dial()
+    const { channel } = [...flow.pooler.parts.sessions].at(-1) as { channel: Channel }
+    const write = channel.write.bind(channel)
+    let linesBefore = -1
+    channel.write = (buffer, start, end) => {
+      linesBefore = flow.logged('login attempt').length
+      return write(buffer, start, end)
+    }
+    await client.login()
+    expect(linesBefore).toBe(1)
+    expect(flow.logged('login attempt')).toHaveLength(2)
+  })
+
+  test('is there while the client waits for a server', async () => {
+    const flow = await startFlow()
+    flow.postgres.login = () => {}
+    const client = await flow.dial()
+    client.send(startup({ user: 'ada', database: 'app' }))
+    const server = await flow.postgres.next()
+    expect(story(flow)).toEqual(['login attempt'])
+    server.welcome()
+    await client.answer()
+    expect(story(flow)).toEqual(['login attempt'])
+  })
+
+  test('precedes an error', async () => {
+    const flow = await startFlow()
+    // Learned by the first login, so that the second one is refused at once.
+    flow.postgres.login = (server) => {
+      server.send(error('28000', 'role "ada" is not permitted to log in', 'FATAL'))
+      server.close()
+    }
+    await refusal(flow, {})
+    flow.log.length = 0
+    await refusal(flow, {})
+    expect(story(flow)).toEqual(['login attempt', 'pooler error', 'closing because'])
+  })
+})
+
 describe('the last message of SCRAM', () => {
   const OPTIONS = {
     settings: { auth_type: 'scram-sha-256', scram_iterations: 8, max_user_client_connections: 1 },
@@ -153,7 +200,7 @@ describe('the last message of SCRAM', () => {
   }
 
   /** Dials, and answers until the proof is sent. Returns what the pooler writes from then on: the names of the messages in each write. */
-  async function prove(flow: Flow): Promise<{ client: FlowClient; writes: string[][] }> {
+  async function prove(flow: Flow, ...behind: Buffer[]): Promise<{ client: FlowClient; writes: string[][] }> {
     const client = await flow.dial()
     const session = [...flow.pooler.parts.sessions].at(-1)
     const writes: string[][] = []
@@ -171,7 +218,7 @@ describe('the last message of SCRAM', () => {
     client.send(saslInitial('SCRAM-SHA-256', scram.first()))
     const { read } = await client.expect('AuthenticationSASLContinue')
     writes.length = 0
-    client.send(message('p', await scram.final(Buffer.from(String(read?.['data'])))))
+    client.send(message('p', await scram.final(Buffer.from(String(read?.['data'])))), ...behind)
     return { client, writes }
   }
 
@@ -185,6 +232,18 @@ describe('the last message of SCRAM', () => {
     expect(writes).toHaveLength(1)
     expect(writes[0]?.slice(0, 2)).toEqual(['AuthenticationSASLFinal', 'AuthenticationOk'])
     expect(writes[0]?.at(-1)).toBe('ReadyForQuery')
+  })
+
+  test('is logged before what the client has sent behind it', async () => {
+    const flow = await startFlow(OPTIONS)
+    const first = await flow.connect({ password: 'secret' })
+    first.leave()
+    await quiet()
+    flow.log.length = 0
+    const { client } = await prove(flow, query('select 1'), terminate)
+    await client.answer()
+    await client.expectClosed()
+    expect(story(flow)).toEqual(['login attempt', 'closing because'])
   })
 
   test('does not wait for a server that has to be opened for the welcome', async () => {

@@ -31,19 +31,29 @@ export function claimPidFile(
   oneAtATime(path, () => {
     // Another process may have claimed the file before we got the lock.
     refuseIfTaken(path)
-    let file: number
     try {
       rmSync(path, { force: true })
-      file = openSync(path, 'wx', 0o644)
+      create(path, owner)
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw new Error(takenSentence(path), { cause })
       throw new Error(`pidfile cannot be written: ${(cause as Error).message}`, { cause })
     }
-    writeFileSync(file, `${process.pid}\n`)
-    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
-    closeSync(file)
   })
   return { remove: () => removeOwn(path) }
+}
+
+/** Creates the file with our process id in it, or leaves none. */
+function create(path: string, owner: { readonly uid: number; readonly gid: number } | null): void {
+  const file = openSync(path, 'wx', 0o644)
+  try {
+    writeFileSync(file, `${process.pid}\n`)
+    if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+  } catch (problem) {
+    rmSync(path)
+    throw problem
+  } finally {
+    closeSync(file)
+  }
 }
 
 /**

@@ -1,10 +1,12 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
 import { writeFiles } from '../support/e2e/files.ts'
-import { Program, runProgram } from '../support/e2e/program.ts'
+import { PROGRAM_FILE, Program, runProgram } from '../support/e2e/program.ts'
 import { RawClient } from '../support/e2e/raw-client.ts'
 import { activity, untilRunning } from '../support/e2e/server-side.ts'
 import { Terminal } from '../support/e2e/terminal.ts'
@@ -246,8 +248,21 @@ test('a missing file, an unknown flag and a port in use are reported', async () 
   const { iniFile } = await writeFiles({ database, settings: { listen_port: first.port } })
   const second = new Program([iniFile])
   expect(await second.ended()).toBe(1)
+  expect(second.stderr).toContain('listen_port: cannot listen on ')
   expect(second.stderr).toContain('EADDRINUSE')
   expect(second.stderr).not.toContain('    at ')
+})
+
+test('a pidfile that cannot be written is reported with its setting, and none is left behind', async () => {
+  const { directory, iniFile } = await writeFiles({ database })
+  const pidfile = join(directory, 'pgweir.pid')
+  // As on a full disk: the file can be created, but takes no bytes.
+  const command = ['-c', 'ulimit -f 0; exec "$@"', 'sh', process.execPath, PROGRAM_FILE, iniFile, '--pidfile', pidfile]
+  const env = { PATH: process.env['PATH'], PGWEIR_ALLOW_ROOT: '1' }
+  const { stderr, status } = spawnSync('sh', command, { env, encoding: 'utf8' })
+  expect(stderr).toContain('pidfile cannot be written: EFBIG')
+  expect(status).toBe(1)
+  expect(existsSync(pidfile)).toBe(false)
 })
 
 test.each([1, 2])('a missing file is reported with the setting that names it, workers = %d', async (workers) => {

@@ -167,8 +167,12 @@ async function addressesOf(name: string): Promise<readonly { readonly address: s
 /** Names the setting, which the system's own words do not. The code stays, because callers recognize the error by it. */
 function aboutListenAddr(what: string, problem: unknown): Error {
   const { message, code } = problem as NodeJS.ErrnoException
-  return Object.assign(new Error(`listen_addr: ${what}: ${message}`, { cause: problem }), { code })
+  const setting = OF_THE_PORT.includes(code ?? '') ? 'listen_port' : 'listen_addr'
+  return Object.assign(new Error(`${setting}: ${what}: ${message}`, { cause: problem }), { code })
 }
+
+/** Errors for which another port is the remedy: it is in use, or reserved for root. */
+const OF_THE_PORT = ['EADDRINUSE', 'EACCES']
 
 /** Names the setting, except where another process listens at the path: that error is already worded as PgBouncer words it. */
 function aboutUnixSocket(path: string, problem: unknown): Error {

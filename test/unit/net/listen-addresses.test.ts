@@ -37,7 +37,7 @@ test('if one address cannot be listened on, none is', async () => {
   const addresses = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
   await expect(listenAll(transport, { addresses, port: 6432, ...COMMON }, () => {})).rejects.toMatchObject({
     code: 'EADDRINUSE',
-    message: expect.stringContaining('listen_addr: cannot listen on 10.0.0.2:6432: '),
+    message: expect.stringContaining('listen_port: cannot listen on 10.0.0.2:6432: '),
   })
   await expect(dialed(transport, { host: '10.0.0.1', port: 6432 })).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
@@ -55,6 +55,14 @@ test('on a host without IPv6, an IPv6 address given explicitly is an error', asy
       code: 'EAFNOSUPPORT',
     })
   }
+})
+
+test('an address that is not of this host is a mistake in listen_addr', async () => {
+  const listening = listenAll(createNodeTransport(), { addresses: ['192.0.2.1'], port: 0, ...COMMON }, () => {})
+  await expect(listening).rejects.toMatchObject({
+    code: 'EADDRNOTAVAIL',
+    message: expect.stringContaining('listen_addr: cannot listen on 192.0.2.1'),
+  })
 })
 
 test('a name stands for the addresses it resolves to', async () => {

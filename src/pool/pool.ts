@@ -349,12 +349,23 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
   }
 
   onServerReady(server: Server, login: LoginResult): void {
-    if (server.context === this.#opening) this.#opening.target.welcome.learned(login.parameters)
+    const { welcome } = this.#opening.target
+    if (server.context === this.#opening && welcome.learned(login.parameters)) this.#tellUnreported(login)
     this.#counters.serversOpened++
     this.#durations.opening.note(this.options.clock.nowMs - server.startedMs)
     this.#failures.forget()
     this.#opening.target.hosts.worked(server.address)
     this.options.onServerOpened(server)
+  }
+
+  #tellUnreported({ parameters }: LoginResult): void {
+    const { log, tracked } = this.options
+    // Nothing follows a client that has a server of its own.
+    if (this.isOfOneClient) return
+    for (const name of tracked.unreported(parameters))
+      log.warning(`track_extra_parameters: the server does not report "${name}", so it does not follow clients`, {
+        subject: this.subject,
+      })
   }
 
   onServerFailed(server: Server, problem: Notice): void {

@@ -15,11 +15,12 @@ export class Welcome {
     return this.#values
   }
 
-  /** A server of this process has logged in. */
-  learned(values: ReadonlyMap<string, string>): void {
-    if (this.#values !== null && areEqual(this.#values, values)) return
+  /** A server of this process has logged in. Returns whether that has brought anything new. */
+  learned(values: ReadonlyMap<string, string>): boolean {
+    if (this.#values !== null && areEqual(this.#values, values)) return false
     this.#values = values
     this.#tellOthers(values)
+    return true
   }
 
   learnedElsewhere(values: ReadonlyMap<string, string>): void {

@@ -28,6 +28,11 @@ export class Tracked {
     })
   }
 
+  /** Returns the names of `track_extra_parameters` that a server does not report, so that they cannot follow a client. */
+  unreported(reported: ReadonlyMap<string, string>): readonly string[] {
+    return this.names.slice(ALWAYS_TRACKED.length).filter((name) => !reported.has(name))
+  }
+
   /** Returns the setting's place in a profile, or -1 if it is not tracked. */
   place(name: string): number {
     return this.#places.get(name) ?? this.#places.get(name.toLowerCase()) ?? -1

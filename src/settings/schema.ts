@@ -366,7 +366,7 @@ const POOLS = {
   track_extra_parameters: atRestart(
     list,
     'IntervalStyle',
-    'Server parameters that follow a client from server to server, in addition to those that are always tracked.',
+    'Server parameters that follow a client from server to server, in addition to those that are always tracked. Only parameters that PostgreSQL reports can follow, such as `default_transaction_read_only` (from PostgreSQL 14 on); pgweir warns about the others.',
   ),
 }
 

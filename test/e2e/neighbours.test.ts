@@ -46,6 +46,18 @@ test('a non-ASCII search_path arrives unchanged, whatever client_encoding the la
   expect((await client.query('select current_setting($1) as path', ['search_path'])).rows).toEqual([{ path: 'schéma' }])
 })
 
+test('a client that only reads leaves no read-only server behind, with track_extra_parameters', async () => {
+  const settings = { ...ONE_SERVER, track_extra_parameters: 'IntervalStyle, default_transaction_read_only' }
+  const pgweir = await startPgweir({ database, settings })
+  const reader = await pgweir.client()
+  await reader.query('set session characteristics as transaction read only')
+  const writer = await pgweir.client()
+  const shown = async (client: typeof reader) =>
+    (await client.query('show transaction_read_only')).rows[0].transaction_read_only
+  expect([await shown(writer), await shown(reader), await shown(writer)]).toEqual(['off', 'on', 'off'])
+  expect(pgweir.log.filter((line) => line.includes('does not report'))).toEqual([])
+})
+
 test('DEALLOCATE ALL in the middle of a pipeline does not affect other clients', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const sql = pgweir.sql({ max: 1 })

@@ -160,6 +160,19 @@ test('parameters named in track_extra_parameters follow the client from server t
   expect((await followed('in_hot_standby')).join()).toContain('in_hot_standby')
 })
 
+test('a parameter named in track_extra_parameters that servers do not report is logged, once for equal servers', async () => {
+  const { flow } = await startPair({
+    settings: { track_extra_parameters: 'IntervalStyle, in_hot_standby, Statement_Timeout', min_pool_size: 2 },
+  })
+  await flow.advance(1_000)
+  expect(flow.postgres.servers).toHaveLength(2)
+  expect(flow.logged('track_extra_parameters')).toEqual([
+    expect.stringMatching(
+      /WARNING app\/ada track_extra_parameters: the server does not report "Statement_Timeout", so it does not follow clients$/,
+    ),
+  ])
+})
+
 test('scram_iterations is the number of iterations for a plain password', async () => {
   const flow = await startFlow({
     settings: { auth_type: 'scram-sha-256', scram_iterations: 7 },

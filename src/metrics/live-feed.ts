@@ -34,8 +34,11 @@ export interface LivePool {
 /** A running transaction. */
 export interface LiveTransaction {
   readonly client: number
+  /** The names of its pool in the view. */
   readonly database: string
   readonly user: string
+  /** The user that the client has logged in as. */
+  readonly clientUser: string
   readonly address: string
   readonly applicationName: string
   readonly ms: number
@@ -146,7 +149,7 @@ export class LiveFeed {
     })
     return {
       ...{ at, health: healthOf(circumstances), state, pools: rows, workers },
-      transactions: transactions.map(showTransaction),
+      transactions: transactions.map((transaction) => showTransaction(transaction, names)),
       all: ratesOf(changes.reduce(addChanges, NO_CHANGE), seconds),
       errors: [...tallies.values()].reduce(
         (sum: ErrorTotals, tally) => addErrors(sum, tally.errors),
@@ -156,10 +159,11 @@ export class LiveFeed {
   }
 }
 
-function showTransaction(transaction: TransactionSnapshot): LiveTransaction {
-  const { clientId, database, user, peer, applicationName, ageUs, isRunning } = transaction
+function showTransaction(transaction: TransactionSnapshot, names: TallyNames): LiveTransaction {
+  const { clientId, user: clientUser, poolUser, peer, applicationName, ageUs, isRunning } = transaction
+  const { database, user } = names.of({ database: transaction.database, user: poolUser ?? clientUser })
   return {
-    ...{ client: clientId, database, user, address: describeAddress(peer), applicationName },
+    ...{ client: clientId, database, user, clientUser, address: describeAddress(peer), applicationName },
     ...{ ms: ageUs / 1000, state: isRunning ? 'running a query' : 'idle in transaction' },
   }
 }

@@ -51,11 +51,14 @@ function liveStream(feed: LiveFeed, token: () => string): Stream {
 }
 
 /** The current clients and servers of one pool. */
-async function poolPage({ fleet }: LiveFeedOptions, wanted: URLSearchParams): Promise<Page> {
-  const isWanted = (one: { readonly database: string; readonly user: string }) =>
-    one.database === wanted.get('database') && one.user === wanted.get('user')
+async function poolPage({ fleet, names }: LiveFeedOptions, wanted: URLSearchParams): Promise<Page> {
+  const isWanted = (pool: { readonly database: string; readonly user: string }) => {
+    const { database, user } = names.of(pool)
+    return database === wanted.get('database') && user === wanted.get('user')
+  }
   const [clients, servers] = await Promise.all([fleet.clients(), fleet.servers()])
-  const [itsClients, itsServers] = [clients.filter(isWanted), servers.filter(isWanted)]
+  const itsClients = clients.filter(({ database, poolUser: user }) => user !== null && isWanted({ database, user }))
+  const itsServers = servers.filter(isWanted)
   // Those that wait or work come first; idle ones are of less interest.
   const body = {
     clients: itsClients.toSorted(byInterest).slice(0, MAX_SHOWN).map(showClient),
@@ -73,6 +76,7 @@ function byInterest(one: ClientSnapshot | ServerSnapshot, other: ClientSnapshot 
 
 function showClient({
   id,
+  user,
   state,
   peer,
   applicationName,
@@ -83,7 +87,7 @@ function showClient({
   tls,
 }: ClientSnapshot) {
   const address = describeAddress(peer)
-  return { id, state, address, applicationName, connectedAt, requestedAt, waitMs: waitUs / 1000, serverId, tls }
+  return { id, user, state, address, applicationName, connectedAt, requestedAt, waitMs: waitUs / 1000, serverId, tls }
 }
 
 function showServer({ id, state, peer, pid, connectedAt, requestedAt, clientId, tls }: ServerSnapshot) {

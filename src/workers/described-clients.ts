@@ -64,7 +64,8 @@ export function describeTransaction(session: Session, nowMs: number): Transactio
   if (ageUs === null || clientState(session) === null) return null
   const { id, user, database, channel, applicationName, relay } = session
   return {
-    ...{ clientId: id, user: user ?? '', database: database ?? '', peer: channel.peer, applicationName },
+    ...{ clientId: id, user: user ?? '', poolUser: poolUserOf(session), database: database ?? '' },
+    ...{ peer: channel.peer, applicationName },
     ...{ ageUs, isRunning: relay?.server?.ledger.isEmpty === false },
   }
 }
@@ -75,6 +76,7 @@ function describe(session: Session, state: ClientState, nowMs: number): ClientSn
   return {
     id,
     user: session.user ?? '',
+    poolUser: poolUserOf(session),
     database: isOnConsole(session) ? CONSOLE_NAME : (session.database ?? ''),
     replication: isOnConsole(session) ? 'none' : session.replication,
     state,
@@ -89,4 +91,8 @@ function describe(session: Session, state: ClientState, nowMs: number): ClientSn
     preparedStatements: handler?.preparedStatements ?? 0,
     owedBytes: channel.owedBytes,
   }
+}
+
+function poolUserOf({ waiter }: Session): string | null {
+  return waiter?.pool.user ?? null
 }

@@ -49,6 +49,8 @@ export type ClientState = 'active' | 'idle' | 'waiting'
 export interface ClientSnapshot {
   readonly id: number
   readonly user: string
+  /** The user of its pool, which is another one if the database has a `user`; null if it has no pool. */
+  readonly poolUser: string | null
   readonly database: string
   readonly replication: Replication
   readonly state: ClientState
@@ -109,6 +111,8 @@ export const LONGEST_TRANSACTIONS = 10
 export interface TransactionSnapshot {
   readonly clientId: number
   readonly user: string
+  /** As in `ClientSnapshot`. */
+  readonly poolUser: string | null
   readonly database: string
   readonly peer: Address
   readonly applicationName: string

@@ -231,6 +231,7 @@ test('the live page gets the pools and transactions of all processes', async () 
   expect(view).toMatchObject({ health: 'ready', state: 'active' })
   expect(view.transactions).toContainEqual({
     ...POOL,
+    clientUser: database.user,
     client: expect.any(Number),
     address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     applicationName: 'books',

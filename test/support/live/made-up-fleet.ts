@@ -16,6 +16,8 @@ export class MadeUpPool {
   readonly errors = new ErrorCounts()
   readonly database: string
   readonly user: string
+  /** The user that its clients have logged in as. */
+  clientUser: string
   waiting = 0
   /** The ages of the running transactions, in milliseconds. */
   running: readonly number[] = []
@@ -23,6 +25,7 @@ export class MadeUpPool {
   constructor(database: string, user = 'ada') {
     this.database = database
     this.user = user
+    this.clientUser = user
   }
 
   /** Counts `count` queries that have each taken `ms`. */
@@ -51,7 +54,8 @@ export class MadeUpPool {
     return {
       ...{
         id: 7,
-        user: this.user,
+        user: this.clientUser,
+        poolUser: this.user,
         database: this.database,
         replication: 'none',
         state: 'active',
@@ -73,7 +77,8 @@ export class MadeUpPool {
 
   get transactions(): TransactionSnapshot[] {
     return this.running.map((ms, index) => ({
-      ...{ clientId: 7 + index, user: this.user, database: this.database, peer: HERE, applicationName: '<b>app</b>' },
+      ...{ clientId: 7 + index, user: this.clientUser, poolUser: this.user, database: this.database },
+      ...{ peer: HERE, applicationName: '<b>app</b>' },
       ...{ ageUs: ms * 1000, isRunning: index % 2 === 0 },
     }))
   }

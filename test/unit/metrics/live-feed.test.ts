@@ -134,10 +134,26 @@ test('the ten longest transactions of all pools are listed, with their client an
     ...[1_011, 1_010, 1_009, 1_008, 1_007, 1_006, 1_005, 1_004, 1_003].map((ms) => `other ${ms}`),
   ])
   expect(told[0]).toEqual({
-    ...{ client: 8, database: 'one', user: 'ada', address: '127.0.0.1:6432', applicationName: '<b>app</b>' },
-    ...{ ms: 90_000, state: 'idle in transaction' },
+    ...{ client: 8, database: 'one', user: 'ada', clientUser: 'ada', address: '127.0.0.1:6432' },
+    ...{ applicationName: '<b>app</b>', ms: 90_000, state: 'idle in transaction' },
   })
   expect(told[1]).toMatchObject({ state: 'idle in transaction' })
   expect(told[2]).toMatchObject({ state: 'running a query' })
+  stop()
+})
+
+test('a transaction is listed under the pool that it runs in, whatever user its client has logged in as', async () => {
+  const [app, rest] = [new MadeUpPool('app', 'owner'), new MadeUpPool('late', 'owner')]
+  app.clientUser = 'ada'
+  app.running = [2_000]
+  rest.running = [1_000]
+  const { views, stop } = open([app, rest], 1)
+  await vi.advanceTimersByTimeAsync(0)
+  const pools = views[0]?.pools.map(({ database, user }) => ({ database, user }))
+  expect(views[0]?.transactions.map(({ database, user }) => ({ database, user }))).toEqual(pools)
+  expect(views[0]?.transactions).toMatchObject([
+    { database: 'app', user: 'owner', clientUser: 'ada' },
+    { database: 'other', user: 'other', clientUser: 'owner' },
+  ])
   stop()
 })

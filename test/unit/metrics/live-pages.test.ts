@@ -41,3 +41,19 @@ test('addresses are written as in the log: IPv6 in brackets, and a unix socket w
   }
   expect(told).toEqual(['[::1]:50112', 'unix(4711):6432'])
 })
+
+test("a pool's page has all its clients, also those that have logged in as other users", async () => {
+  const [app, rest, late] = [new MadeUpPool('app', 'owner'), new MadeUpPool('shop'), new MadeUpPool('late')]
+  app.clientUser = 'ada'
+  const options = { fleet: madeUpFleet([app, rest, late]), names: new TallyNames(1), onTrouble: () => {} }
+  const pageOf = async (database: string, user: string) => {
+    const answer = livePages(options, () => '').get('/live/pool')
+    const page = (await answer?.({ url: `/live/pool?database=${database}&user=${user}`, headers: {} } as never)) as Page
+    const { clients, servers } = JSON.parse(String(page.body))
+    return { users: clients.map((client: { user: string }) => client.user), servers: servers.length }
+  }
+  expect(await pageOf('app', 'owner')).toEqual({ users: ['ada'], servers: 1 })
+  expect(await pageOf('app', 'ada')).toEqual({ users: [], servers: 0 })
+  // The pools beyond the limit of names, together.
+  expect(await pageOf('other', 'other')).toEqual({ users: ['ada', 'ada'], servers: 2 })
+})

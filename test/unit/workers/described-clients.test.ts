@@ -10,7 +10,7 @@ import {
 } from '../../../src/workers/described-clients.ts'
 
 const CHANNEL = { peer: { host: 'client', port: 1 }, local: { host: 'here', port: 2 }, tls: '', owedBytes: 3 }
-const RELAY = { pool: {}, waitingSinceMs: 0, promised: null, server: null, transactionMs: null }
+const RELAY = { pool: { user: 'owner' }, waitingSinceMs: 0, promised: null, server: null, transactionMs: null }
 
 /** A session with only the properties that are read. */
 function session(state: SessionState, more: object = {}): Session {
@@ -67,10 +67,14 @@ describe('a client', () => {
     expect(describeClient(relaying('idle'), 2_000)).toMatchObject({ requestedAt: 501_000 })
   })
 
+  test('shows its own user and that of its pool', () => {
+    expect(describeClient(relaying('idle'), 2_000)).toMatchObject({ user: 'ada', poolUser: 'owner' })
+  })
+
   test('of the console is shown in the database pgbouncer, without replication', () => {
     const handler = { requestMs: 0, preparedStatements: 0 }
     const row = describeClient(session('idle', { handler, database: 'pgweir', replication: 'logical' }), 2_000)
-    expect(row).toMatchObject({ database: 'pgbouncer', replication: 'none' })
+    expect(row).toMatchObject({ database: 'pgbouncer', poolUser: null, replication: 'none' })
   })
 })
 
@@ -91,7 +95,7 @@ describe('a transaction', () => {
   test('that runs is listed with its age and whether the server owes an answer', () => {
     const of = (isEmpty: boolean) => relaying('active', { transactionMs: 1_250, server: { ledger: { isEmpty } } })
     expect(describeTransaction(of(false), 2_000)).toEqual({
-      ...{ clientId: 7, user: 'ada', database: 'app', peer: CHANNEL.peer, applicationName: 'shop' },
+      ...{ clientId: 7, user: 'ada', poolUser: 'owner', database: 'app', peer: CHANNEL.peer, applicationName: 'shop' },
       ...{ ageUs: 750_000, isRunning: true },
     })
     expect(describeTransaction(of(true), 2_000)).toMatchObject({ isRunning: false })

@@ -40,7 +40,8 @@ test('each zone is one row, as it was last seen', () => {
 
 test('the longest transactions of all workers are listed, longest first', () => {
   const transaction = (ageUs: number): TransactionSnapshot => ({
-    ...{ clientId: ageUs, user: 'ada', database: 'app', peer: { host: '10.0.0.1', port: 5000 }, applicationName: '' },
+    ...{ clientId: ageUs, user: 'ada', poolUser: 'ada', database: 'app', peer: { host: '10.0.0.1', port: 5000 } },
+    applicationName: '',
     ...{ ageUs, isRunning: true },
   })
   const [one, other] = [0, 1].map((odd) => Array.from({ length: 8 }, (_, index) => transaction(2 * index + odd)))

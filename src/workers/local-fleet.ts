@@ -243,12 +243,13 @@ export class LocalFleet implements Fleet {
     return packAccounts(this.#accounts())
   }
 
-  /** Called at the end of a stats_period. Returns what was counted in it, over all databases. */
+  /** Called at the end of a stats_period. Returns what was counted in it, over all databases, without the console, as in SHOW TOTALS. */
   endPeriod(): Span {
     const { nowMs } = this.#parts.clock
     const totals = this.totals()
     this.#periods.end(nowMs, totals)
-    const spans = [...totals].map(([database, now]) => this.#periods.span(database, nowMs, now))
+    const ofClients = [...totals].filter(([database]) => database !== CONSOLE_NAME)
+    const spans = ofClients.map(([database, now]) => this.#periods.span(database, nowMs, now))
     return { ms: spans[0]?.ms ?? 0, totals: sumOf(spans.map((span) => span.totals)) }
   }
 

@@ -606,6 +606,21 @@ describe('statistics', () => {
     await show(console, 'version')
     expect(await show(console, 'stats')).toMatchObject([{ database: 'pgbouncer', total_query_count: '1' }])
   })
+
+  test('of all databases together are without the console, whose commands would lower the averages', async () => {
+    const { flow } = await threeQueries()
+    const console = await connect(flow)
+    for (let count = 0; count < 9; count++) await show(console, 'version')
+    await flow.advance(994)
+    const figures = new Map((await show(console, 'totals')).map(({ name, value }) => [name, value]))
+    const names = ['total_xact_count', 'total_client_login_count', 'avg_query_count', 'avg_query_time', 'avg_xact_time']
+    expect(names.map((name) => figures.get(name))).toEqual(['3', '1', '3', '2000', '2000'])
+    await flow.advance(9_000)
+    expect(flow.logged('stats:')).toEqual([expect.stringContaining('xact 2000 us, query 2000 us, wait 0 us')])
+    expect(await show(console, 'stats_totals')).toContainEqual(
+      expect.objectContaining({ database: 'pgbouncer', query_count: '10' }),
+    )
+  })
 })
 
 describe('access to the console:', () => {

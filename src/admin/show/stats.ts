@@ -1,7 +1,7 @@
 /** SHOW STATS, STATS_TOTALS, STATS_AVERAGES and TOTALS: the same counters as totals, as averages, or both. */
 
 import { averagesOf, type CounterName, sumOf, type Totals } from '../../pool/averages.ts'
-import type { DatabaseStats } from '../../workers/fleet.ts'
+import { CONSOLE_NAME, type DatabaseStats } from '../../workers/fleet.ts'
 import type { ConsoleContext } from '../answer.ts'
 import { inOrder, type ShownColumn, topic } from './topic.ts'
 
@@ -107,9 +107,10 @@ interface Sum {
 }
 
 export const totals = topic<Sum>({
-  help: 'The figures of SHOW STATS for all databases together, one per row.',
+  help: 'The figures of SHOW STATS for all databases together, without the console, one per row.',
   rows: async ({ fleet }) => {
-    const all = await fleet.stats()
+    // Commands on the console take no server and no time. Tools that ask for figures often would lower the averages by asking.
+    const all = (await fleet.stats()).filter(({ database }) => database !== CONSOLE_NAME)
     const recent = { ms: all[0]?.recent.ms ?? 0, totals: sumOf(all.map((one) => one.recent.totals)) }
     return [...sums('total_', sumOf(all.map((one) => one.totals))), ...sums('avg_', averagesOf(recent))]
   },

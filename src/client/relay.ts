@@ -124,11 +124,12 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     return toClient
   }
 
-  /** When the current transaction began; null if none is open. */
+  /** When the current transaction began; null if none is open. A replication stream, or a base backup, runs outside of transactions, for days. */
   get transactionMs(): number | null {
     const { server } = this
-    if (server === null || (server.status === STATUS_IDLE && server.ledger.isEmpty)) return null
-    return this.#times.transactionMs
+    if (server === null) return null
+    const runsByItself = !server.ledger.isEmpty && !this.pool.isOfOneClient
+    return server.status !== STATUS_IDLE || runsByItself ? this.#times.transactionMs : null
   }
 
   /** Called when a chunk has been passed on. Reading the clock takes a part of the time that is measured, so only some chunks are measured. */

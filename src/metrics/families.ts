@@ -97,7 +97,7 @@ export const FAMILIES: readonly Family[] = [
   ),
   poolGauge(
     'pgweir_pool_oldest_transaction_seconds',
-    'Age of the oldest transaction; 0 while there is none.',
+    'Age of the oldest transaction; 0 while there is none. A replication stream is none.',
     ({ oldestTransactionUs }) => oldestTransactionUs / 1e6,
   ),
   poolGauge(

@@ -373,6 +373,28 @@ describe('a replication stream', () => {
     expect(flow.logged('slow query')).toEqual([])
   })
 
+  test('is not a long transaction, but a block of the same client is', async () => {
+    const flow = await startFlow()
+    const { fleet } = flow.pooler.parts
+    const longest = async () => {
+      const [pool] = (await fleet.pools()).filter(({ database }) => database === 'app')
+      return [pool?.oldestTransactionUs, (await fleet.transactions()).map(({ ageUs }) => ageUs)]
+    }
+    const { client, server } = await stream(flow)
+    await flow.advance(86_400_000)
+    expect(await longest()).toEqual([0, []])
+    client.send(copyDone)
+    await server.expect('CopyDone')
+    server.send(copyDone, complete('COPY 0'), ready())
+    await client.inbox.through('ReadyForQuery')
+    client.send(query('begin'))
+    await server.expect('Query(begin)')
+    server.send(complete('BEGIN'), ready('T'))
+    await client.answer()
+    await flow.advance(5_000)
+    expect(await longest()).toEqual([5_000_000, [5_000_000]])
+  })
+
   test('whose client does not read takes bounded memory, and the client’s messages still get through', async () => {
     const windowBytes = 16 * 1024
     const flow = await startFlow({ windowBytes })

@@ -99,7 +99,8 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
   }
 
   get requestMs(): number {
-    return this.#times.requestMs
+    const isRunning = this.server !== null && !this.server.ledger.isEmpty
+    return isRunning ? this.#times.requestMs : this.#times.askedMs
   }
 
   /** When the client was last answered. */

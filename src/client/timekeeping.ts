@@ -8,8 +8,10 @@ import { STATUS_IDLE } from '../wire/backend.ts'
 import { overdue } from './deadlines.ts'
 
 export class Timekeeping {
-  /** When the current request began; 0 before the first. */
+  /** When the current request began: the next one in a pipeline begins with the answer to the one before. */
   requestMs = 0
+  /** When the client last began to ask for something; 0 before the first request. */
+  askedMs = 0
   /** When the client was last answered. These fields begin as numbers: V8 would make an object of each time that is put where `undefined` was. */
   answeredMs = 0
   #transactionMs = 0
@@ -30,6 +32,7 @@ export class Timekeeping {
   /** The client has sent a request, and may have to wait for a server. */
   requestCame(): void {
     this.requestMs = this.#clock.nowMs
+    this.askedMs = this.requestMs
   }
 
   leaseBegins(): void {
@@ -41,6 +44,7 @@ export class Timekeeping {
   /** A request is being sent to a server that owes nothing. */
   requestBegins(server: Server): void {
     this.requestMs = this.#clock.nowMs
+    this.askedMs = this.requestMs
     if (server.status === STATUS_IDLE && !server.ledger.isBatchOpen) this.#transactionMs = this.requestMs
   }
 

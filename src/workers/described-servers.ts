@@ -48,7 +48,8 @@ function groupOf(pool: Pool, server: Server, state: OpenState): ServerGroup {
 
 function describe(pool: Pool, server: Server, group: ServerGroup, holder: Session | null): ServerSnapshot {
   const { id, startedMs, startedWallMs, peer, local, tls, pid, profile } = server
-  const requestMs = holder?.handler?.requestMs ?? server.usedMs
+  // 0 if its client has not asked for anything yet.
+  const requestMs = holder?.handler?.requestMs || server.usedMs
   return {
     id,
     user: pool.user,

@@ -69,3 +69,31 @@ test('a request that was cancelled while it waited does not count as a query', a
   await finish()
   expect(await totals(flow)).toMatchObject({ queries: 1, transactions: 1 })
 })
+
+test('the time of the last request is when it began, also after its answer, and for each request of a pipeline', async () => {
+  const { flow, client, postgres } = await startPair()
+  const sinceRequestMs = async () => {
+    const [row] = await flow.pooler.parts.fleet.clients()
+    return flow.clock.wallMs() - (row?.requestedAt ?? 0)
+  }
+  const answer = async (status: 'T' | 'I') => {
+    postgres.send(complete('X'), ready(status))
+    await client.answer()
+  }
+  client.send(query('begin'))
+  await postgres.expect('Query')
+  await flow.advance(1_000)
+  expect(await sinceRequestMs()).toBe(1_000)
+  await answer('T')
+  await flow.advance(1_000)
+  expect(await sinceRequestMs()).toBe(2_000)
+  client.send(query('one'), query('commit'))
+  await postgres.expect('Query(one)', 'Query(commit)')
+  await flow.advance(1_000)
+  await answer('T')
+  await flow.advance(500)
+  expect(await sinceRequestMs()).toBe(500)
+  await answer('I')
+  await flow.advance(500)
+  expect(await sinceRequestMs()).toBe(2_000)
+})

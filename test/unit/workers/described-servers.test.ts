@@ -55,9 +55,19 @@ describe('a server', () => {
 
   test('shows the time of its client’s last request; without a client, of its own last use', () => {
     const held = server()
+    const fresh = server()
     const holder = { id: 8, handler: { requestMs: 1_900 } } as unknown as Session
-    const of = pool({ leased: [held], idle: [server()] })
-    expect(describeServers(of, new Map([[held, holder]]))).toMatchObject([
+    const silent = { id: 9, handler: { requestMs: 0 } } as unknown as Session
+    const of = pool({ leased: [held, fresh], idle: [server()] })
+    const rows = describeServers(
+      of,
+      new Map([
+        [held, holder],
+        [fresh, silent],
+      ]),
+    )
+    expect(rows.find(({ clientId }) => clientId === 9)).toMatchObject({ requestedAt: 501_200 })
+    expect(rows.filter(({ clientId }) => clientId !== 9)).toMatchObject([
       { state: 'idle', clientId: null, connectedAt: 501_000, requestedAt: 501_200 },
       { state: 'active', clientId: 8, connectedAt: 501_000, requestedAt: 501_900 },
     ])

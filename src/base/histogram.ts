@@ -5,6 +5,9 @@ export const BUCKETS_MS: readonly number[] = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000,
 ]
 
+/** The upper bound of the last bucket. A percentile beyond it is not known, and shown as this. */
+export const LONGEST_MS = BUCKETS_MS.at(-1) as number
+
 export class Histogram {
   /** One for each bucket. */
   readonly counts = new Float64Array(BUCKETS_MS.length + 1)

@@ -1,6 +1,6 @@
 /** Produces the data of the live page once a second, once for all watchers, and only while there are watchers. */
 
-import { addLengths, Histogram, type Lengths, lengthsOf, quantileMs } from '../base/histogram.ts'
+import { addLengths, Histogram, type Lengths, LONGEST_MS, lengthsOf, quantileMs } from '../base/histogram.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
 import { addErrors, type ErrorTotals } from '../pool/error-counts.ts'
 import { keyOf, sumTallies, type Tally, type TallyNames } from '../pool/tallies.ts'
@@ -213,9 +213,6 @@ function ratesOf({ transactions, queries, errors, query, wait }: Change, seconds
     ...{ query: quantilesOf(query), wait: quantilesOf(wait) },
   }
 }
-
-/** Shown for durations beyond the histogram's longest bucket. */
-const LONGEST_MS = 60_000
 
 function quantilesOf(lengths: Lengths): Quantiles {
   const [half, most, nearlyAll] = [0.5, 0.95, 0.99].map((part) => quantileMs(lengths, part))

@@ -607,6 +607,20 @@ describe('statistics', () => {
     expect(await show(console, 'stats')).toMatchObject([{ database: 'pgbouncer', total_query_count: '1' }])
   })
 
+  test('show a minute for times beyond it, which is not the same as no times', async () => {
+    const { flow, client, postgres } = await startPair()
+    const console = await connect(flow)
+    const queryP99 = async () =>
+      (await show(console, 'latencies')).find(({ database }) => database === 'app')?.['query_p99_us']
+    expect(await queryP99()).toBe(null)
+    client.send(query('long'))
+    await postgres.expect('Query')
+    await flow.advance(90_000)
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    expect(await queryP99()).toBe('60000000')
+  })
+
   test('of all databases together are without the console, whose commands would lower the averages', async () => {
     const { flow } = await threeQueries()
     const console = await connect(flow)

@@ -1,6 +1,6 @@
 /** SHOW LATENCIES. */
 
-import { type Lengths, quantileMs } from '../../base/histogram.ts'
+import { type Lengths, LONGEST_MS, quantileMs } from '../../base/histogram.ts'
 import type { LatencySnapshot } from '../../workers/fleet.ts'
 import { inOrder, type ShownColumn, topic } from './topic.ts'
 
@@ -23,13 +23,13 @@ function columnsOf(
   ])
 }
 
-/** null if nothing was measured, or if the quantile is beyond the histogram's last bound. */
+/** null if nothing was measured. */
 function microseconds(ms: number | null): number | null {
-  return ms === null || ms === Infinity ? null : Math.round(ms * 1000)
+  return ms === null ? null : Math.round(Math.min(ms, LONGEST_MS) * 1000)
 }
 
 export const latencies = topic<LatencySnapshot>({
-  help: 'How long clients waited for a server, and how long queries and transactions took, since the pool was created, in the processes that run now. Not in PgBouncer.',
+  help: 'How long clients waited for a server, and how long queries and transactions took, since the pool was created, in the processes that run now. More than a minute is shown as a minute. Not in PgBouncer.',
   rows: async ({ fleet }) => inOrder(await fleet.latencies(), ({ database, user }) => `${database}\0${user}`),
   columns: [
     ['database', 'text', 'database, by the name that clients use', ({ database }) => database],

@@ -121,10 +121,10 @@ describe('the live page', () => {
     pool.running = [2_000, 125_000]
     await untilShown(page, '#transactions tbody tr:first-child', 'idle in transaction')
     expect(await table.locator('tbody tr').allInnerTexts()).toEqual([
-      expect.stringMatching(/^2 min\s+idle in transaction\s+app \/ ada\s+#8\s+ada\s+<b>app<\/b>\s+127.0.0.1:6432$/),
+      expect.stringMatching(/^2.1 min\s+idle in transaction\s+app \/ ada\s+#8\s+ada\s+<b>app<\/b>\s+127.0.0.1:6432$/),
       expect.stringMatching(/^2.0 s\s+running a query\s+app \/ ada\s+#7/),
     ])
-    expect(await table.locator('tbody .warn').allInnerTexts()).toEqual(['2 min'])
+    expect(await table.locator('tbody .warn').allInnerTexts()).toEqual(['2.1 min'])
 
     const last = table.getByRole('button', { name: 'app / ada' }).last()
     await last.focus()

@@ -154,7 +154,9 @@ export function showMs(ms: number | null): string {
   if (ms === null) return '-'
   if (ms < 1) return `${Math.round(ms * 1000)}us`
   if (ms < 1_000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)}ms`
-  return ms < 60_000 ? `${(ms / 1_000).toFixed(1)}s` : `${Math.round(ms / 60_000)}min`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)}s`
+  // Rounded to whole minutes, a wait of 90 seconds would look like one that query_wait_timeout is about to end.
+  return ms < 600_000 ? `${(ms / 60_000).toFixed(1)}min` : `${Math.round(ms / 60_000)}min`
 }
 
 function count(value: number): string {

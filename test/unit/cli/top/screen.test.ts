@@ -6,6 +6,7 @@ import {
   keysIn,
   press,
   screen,
+  showMs,
   sizeOf,
   type TopRow,
   type TopState,
@@ -145,4 +146,9 @@ test('keys that arrive together are handled one after the other', () => {
   expect(keysIn('\u001b[15~\u001b[1;5C')).toEqual(['\u001b[15~', '\u001b[1;5C'])
   expect(keysIn('\u001b')).toEqual(['\u001b'])
   expect(keysIn('é🐘')).toEqual(['é', '🐘'])
+})
+
+test('a minute and a half is not two minutes', () => {
+  const times = [59_900, 60_000, 90_000, 125_000, 599_000, 615_000]
+  expect(times.map(showMs)).toEqual(['59.9s', '1.0min', '1.5min', '2.1min', '10.0min', '10min'])
 })

@@ -82,6 +82,11 @@ export const DIFFERENCES = {
       pgbouncer: 'count as one in `SHOW STATS`',
       pgweir: 'are counted separately',
     },
+    {
+      what: 'commands on the console',
+      pgbouncer: 'are part of `SHOW TOTALS` and of the log line `stats:`',
+      pgweir: 'are not, since they take no time and would lower the averages; `SHOW STATS` has them, in a row of their own',
+    },
   ],
 
   'Logging in': [

@@ -301,10 +301,10 @@ export class Entry implements Stage, AuthenticationListener {
     if (this.#attempt === null) return
     const { database, user, replication } = this.#attempt
     this.#attempt = null
-    const { channel, subject } = this.#session
+    const { channel, subject, id: client } = this.#session
     this.#context.log.info(
       `login attempt: db=${database} user=${user} tls=${channel.tls || 'no'} replication=${replication === 'none' ? 'no' : replication}`,
-      { subject },
+      { subject, database, user, client },
     )
   }
 

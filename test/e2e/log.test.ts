@@ -116,6 +116,9 @@ test('log_format = json writes one object per line', async () => {
   await pgweir.client()
   await failureOf(pgweir.client())
   const lines = pgweir.log.map((line) => JSON.parse(line))
+  expect(lines.find(({ message }) => message.startsWith('login attempt'))).toMatchObject({
+    ...{ level: 'info', database: database.database, user: database.user, client: expect.any(Number) },
+  })
   const pids = (await pgweir.fleet.workers()).map(({ pid }) => pid)
   expect(lines.find(({ sqlstate }) => sqlstate)).toMatchObject({
     level: 'warning',

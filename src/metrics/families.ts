@@ -241,7 +241,7 @@ export const FAMILIES: readonly Family[] = [
   ),
   histogram(
     'pgweir_wait_duration_seconds',
-    'Time that a request waited for its server. Requests that got a server at once are counted, too.',
+    'Time that a request waited for its server. Requests that got a server at once are counted, too, and those whose wait ended without one: by a timeout or a cancel request, or because the client left.',
     'wait',
   ),
   histogram(

@@ -53,7 +53,7 @@ export class Durations {
   /** From a request to its ReadyForQuery, without the wait for a server. */
   readonly query = new Histogram()
   readonly transaction = new Histogram()
-  /** From a request until it has a server. Requests that got one at once count too. */
+  /** From a request until it has a server, or has given up. Requests that got one at once count too. */
   readonly wait = new Histogram()
   /** From a request to its ReadyForQuery, including the wait for a server: the time that the client sees. */
   readonly response = new Histogram()

@@ -256,7 +256,10 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   /** The waiter has gone away, or no longer wants a server. */
   withdraw(waiter: Waiter): void {
-    if (this.waiting.has(waiter)) this.waiting.remove(waiter)
+    if (this.waiting.has(waiter)) {
+      this.waiting.remove(waiter)
+      this.#durations.wait.note(this.options.clock.nowMs - waiter.waitingSinceMs)
+    }
     waiter.promised = null
   }
 
@@ -473,7 +476,8 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
 
   #sweep(): void {
     const { nowMs } = this.options.clock
-    this.waiting.sweep(nowMs, this.settings)
+    // Waits that end without a server count, too: otherwise the percentiles would be low where most of them end by a timeout.
+    this.waiting.sweep(nowMs, this.settings, (waitedMs) => this.#durations.wait.note(waitedMs))
     this.#disuse.note(this.#isInUse(), nowMs)
     this.#servers.timeOut(nowMs, this.settings.connectTimeoutMs)
     for (const server of this.#servers.of.leased) server.tenant?.onSweep(nowMs)

@@ -35,12 +35,17 @@ export class Waiting extends List<Waiter> {
     }
   }
 
-  /** Refuses waiters that have waited for more than `waitTimeoutMs`, and notifies those that have waited for more than `waitNotifyMs`. */
-  sweep(nowMs: number, { waitTimeoutMs, waitNotifyMs }: PoolSettings): void {
+  /**
+   * Refuses waiters that have waited for more than `waitTimeoutMs`, and notifies those that have waited for more than `waitNotifyMs`.
+   *
+   * @param onTimedOut gets how long a refused waiter has waited
+   */
+  sweep(nowMs: number, { waitTimeoutMs, waitNotifyMs }: PoolSettings, onTimedOut: (waitedMs: number) => void): void {
     for (const waiter of this) {
       const waitedMs = nowMs - waiter.waitingSinceMs
       if (waitTimeoutMs > 0 && waitedMs > waitTimeoutMs) {
         this.remove(waiter)
+        onTimedOut(waitedMs)
         waiter.onRefused(new PoolerError('query-wait-timeout'))
       } else if (waitNotifyMs > 0 && waitedMs > waitNotifyMs) {
         if (!waiter.wasNotified) waiter.onStillWaiting()

@@ -85,7 +85,8 @@ export const DIFFERENCES = {
     {
       what: 'commands on the console',
       pgbouncer: 'are part of `SHOW TOTALS` and of the log line `stats:`',
-      pgweir: 'are not, since they take no time and would lower the averages; `SHOW STATS` has them, in a row of their own',
+      pgweir:
+        'are not, since they take no time and would lower the averages; `SHOW STATS` has them, in a row of their own',
     },
   ],
 

@@ -1,6 +1,7 @@
 /** What is counted and timed for SHOW STATS and the metrics: everything once, whatever path it takes through the pooler. */
 
 import { expect, test } from 'vitest'
+import { BUCKETS_MS } from '../../src/base/histogram.ts'
 import { run } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { complete, copyIn, ready, rows } from '../support/flow/replies.ts'
@@ -68,6 +69,34 @@ test('a request that was cancelled while it waited does not count as a query', a
   await other.expect('ErrorResponse', 'ReadyForQuery(I)')
   await finish()
   expect(await totals(flow)).toMatchObject({ queries: 1, transactions: 1 })
+})
+
+test('a wait that ends without a server is in the percentiles: by a timeout, a cancel request, or the end of the client', async () => {
+  const settings = { default_pool_size: 1, query_wait_timeout: 8, query_wait_notify: 0 }
+  const { flow, client } = await startPair({ settings })
+  const [late, cancelled, gone] = [await flow.connect(), await flow.connect(), await flow.connect()]
+  const longWaits = async () => {
+    const all = await flow.pooler.parts.fleet.latencies()
+    const { counts } = all.find(({ database }) => database === 'app')?.wait ?? { counts: [] }
+    return BUCKETS_MS.flatMap((ms, bucket) => (ms >= 1_000 && counts[bucket] ? [[ms, counts[bucket]]] : []))
+  }
+  const { finish } = await run(client, flow)
+  for (const waiting of [late, cancelled, gone]) waiting.send(ASKED)
+  await flow.advance(1_500)
+  const canceller = await flow.dial()
+  canceller.send(cancelRequest(cancelled.key))
+  await cancelled.expect('ErrorResponse', 'ReadyForQuery(I)')
+  await flow.advance(3_000)
+  gone.vanish()
+  await flow.advance(5_000)
+  await late.expect('ErrorResponse(FATAL 57014 query_wait_timeout)')
+  await late.expectClosed()
+  expect(await longWaits()).toEqual([
+    [2_000, 1],
+    [5_000, 1],
+    [10_000, 1],
+  ])
+  await finish()
 })
 
 test('the time of the last request is when it began, also after its answer, and for each request of a pipeline', async () => {

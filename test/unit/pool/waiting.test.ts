@@ -39,17 +39,20 @@ test('a client that is put back regains its place: behind clients that came befo
 
 test('a waiting client is notified once after query_wait_notify and refused after query_wait_timeout', () => {
   const { waiting, toys } = queue(0, 95, 195)
-  waiting.sweep(200, TIMES)
-  waiting.sweep(200, TIMES)
+  const timedOut: number[] = []
+  const sweep = (nowMs: number) => waiting.sweep(nowMs, TIMES, (waitedMs) => timedOut.push(waitedMs))
+  sweep(200)
+  sweep(200)
+  expect(timedOut).toEqual([200, 105])
   const refusal = new PoolerError('query-wait-timeout').message
   expect(toys.map(({ heard }) => heard)).toEqual([[refusal], [refusal], []])
-  waiting.sweep(206, TIMES)
+  sweep(206)
   expect([toys[2]?.heard, waiting.sinceMs]).toEqual([['still waiting'], 195])
 })
 
 test('without timeouts a client waits forever and is not notified', () => {
   const { waiting, toys } = queue(0)
-  waiting.sweep(1e9, { ...TIMES, waitTimeoutMs: 0, waitNotifyMs: 0 })
+  waiting.sweep(1e9, { ...TIMES, waitTimeoutMs: 0, waitNotifyMs: 0 }, () => {})
   expect(toys[0]?.heard).toEqual([])
 })
 

@@ -124,6 +124,40 @@ describe('a cancel that comes too early or too late is not sent', () => {
     await flow.postgres.expectNoCancel()
   })
 
+  test('if the client’s answer arrives while the connection to cancel it is being opened', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { default_pool_size: 1 } })
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const other = await flow.connect()
+    other.send(query('two'))
+    await flow.expectCounts({ leased: 1, waiting: 1 })
+    const canceller = await flow.dial()
+    // Both arrive in the same turn of the event loop, the cancel request first. The connection to Postgres is open in the next turn.
+    canceller.send(cancelRequest(client.key))
+    postgres.send(rows('1'), ready())
+    await client.answer()
+    await postgres.expect('Query(two)')
+    await canceller.expectClosed()
+    await flow.postgres.expectNoCancel()
+    postgres.send(rows('2'), ready())
+    await other.answer()
+  })
+
+  test('if the client’s next query is sent while that connection is being opened', async () => {
+    const { flow, client, postgres } = await startPair()
+    client.send(query('one'))
+    await postgres.expect('Query(one)')
+    const canceller = await flow.dial()
+    canceller.send(cancelRequest(client.key))
+    postgres.send(rows('1'), ready())
+    client.send(query('two'))
+    await postgres.expect('Query(two)')
+    await canceller.expectClosed()
+    await flow.postgres.expectNoCancel()
+    postgres.send(rows('2'), ready())
+    expect([await client.answer(), await client.answer()].flat()).toContain('DataRow(2)')
+  })
+
   test('to the next query of the same client', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('one'))

@@ -315,6 +315,19 @@ describe('the query of a client that has disconnected is cancelled:', () => {
     await postgres.expectClosed()
   })
 
+  test.each([
+    ['query', query('one'), query(`two ${'x'.repeat(20_000)}`)],
+    ['batch', parse('', 'one'), bind('', '', 'x'.repeat(20_000))],
+  ])(
+    'nothing follows the first part of a request behind a %s: PostgreSQL would take it for the rest',
+    async (_, first, second) => {
+      const { postgres } = await startAbandoned(first, second.subarray(0, 10_000))
+      postgres.endCancelled()
+      await postgres.expectClosed()
+      expect(postgres.pendingBytes).toBe(10_000)
+    },
+  )
+
   test('a COPY that waits for data is ended by closing the connection', async () => {
     const { flow, client, postgres } = await startPair()
     client.send(query('copy t from stdin'))

@@ -291,6 +291,35 @@ describe('auto_prepare: the client gets the error of an outdated plan, as with a
     expect(await pair.client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
   })
 
+  test('if a later request of the batch has been forwarded in part', async () => {
+    const { client, postgres } = await startKept()
+    const long = bind('', '', 'x'.repeat(20_000))
+    client.send(parse('', 'select 1'), bind('', ''), execute(), long.subarray(0, 10_000))
+    await postgres.expect('Bind(, #1)', 'Execute')
+    const before = postgres.pendingBytes
+    expect(before).toBeGreaterThan(0)
+    postgres.send(STALE)
+    await client.expect('ParseComplete', SHOWN)
+    await quiet()
+    expect(postgres.pendingBytes).toBe(before)
+    client.send(long.subarray(10_000), sync)
+    await postgres.expect('Bind', 'Sync')
+    postgres.send(ready())
+    expect(await client.answer()).toEqual(['ReadyForQuery(I)'])
+  })
+
+  test('if a parameter description is too long to be held back', async () => {
+    const { client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), sync)
+    await postgres.expect('Describe(statement, #1)', 'Sync')
+    const long = parameterDescription(...new Array<number>(20_000).fill(23))
+    postgres.send(long.subarray(0, 1_000))
+    await quiet()
+    postgres.send(long.subarray(1_000), STALE, ready())
+    await client.expect('ParseComplete', 'ParameterDescription', SHOWN, 'ReadyForQuery(I)')
+    await postgres.expectNothing()
+  })
+
   test('if the batch is larger than what the pooler keeps to send it again', async () => {
     const pair = await startKept()
     pair.client.send(parse('', 'select 1'), bind('', '', 'x'.repeat(70_000)), execute(), sync)

@@ -1,6 +1,7 @@
 /** Rule 9, and what a client receives when its server ends, breaks, or sends invalid messages; other clients are not affected. */
 
 import { describe, expect, test } from 'vitest'
+import { MAX_CHORE_REPLY_BYTES } from '../../src/wire/limits.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import {
   authenticationOk,
@@ -169,6 +170,19 @@ describe('a server that closes its connection without a message', () => {
     expect(await client.answer()).toContain('DataRow(1)')
   })
 
+  test('because it announces a huge message while being reset affects no client', async () => {
+    const { flow, client, postgres } = await startPair({ settings: { pool_mode: 'session' } })
+    await postgres.expect('Query(DISCARD ALL)')
+    client.send(query('select 1'))
+    await flow.expectCounts({ cleaning: 1, waiting: 1 })
+    postgres.send(message('N', Buffer.alloc(0), MAX_CHORE_REPLY_BYTES))
+    await postgres.expectClosed()
+    const next = await flow.postgres.next()
+    await next.expect('Query(select 1)')
+    next.send(rows('1'), ready())
+    expect(await client.answer()).toContain('DataRow(1)')
+  })
+
   test('while being prepared for a client is replaced by another server', async () => {
     const { flow, postgres } = await startPair()
     const other = await flow.connect({ parameters: { application_name: 'other' } })
@@ -210,6 +224,8 @@ describe('an idle server', () => {
     ['an AuthenticationOk', authenticationOk],
     ['an unknown message', message('?', Buffer.from('what'))],
     ['a wrong length', message('Z', Buffer.from('I'), 3)],
+    ['the first bytes of a row', dataRow('1').subarray(0, 9)],
+    ['the first bytes of a notice', notice('look').subarray(0, 3)],
   ] as const)
     test(`that sends ${what} is closed, and clients do not notice`, async () => {
       const { flow, client, postgres } = await startPair()

@@ -1,6 +1,7 @@
 /** The settings that a client asked for at login, and those that it has changed since, follow it from server to server. */
 
 import { describe, expect, test } from 'vitest'
+import { MAX_CHORE_REPLY_BYTES } from '../../src/wire/limits.ts'
 import { ANSWER, keep, PARSED_RESULT } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import { DEFAULTS, type FlowServer } from '../support/flow/postgres.ts'
@@ -738,6 +739,33 @@ describe('a client that resets its settings gets the ones of its login again', (
       postgres.endCancelled()
       await roman.expect('ErrorResponse(FATAL 57014 canceling statement due to user request)')
       await roman.expectClosed()
+    })
+
+    test('retries after an earlier reset do not count', async () => {
+      const { roman, postgres } = await startRestoring()
+      for (let round = 0; round < 2; round++) {
+        postgres.endCancelled()
+        await expectRestore(postgres)
+      }
+      postgres.send(restored())
+      await roman.answer()
+      roman.send(query('reset all'))
+      await postgres.expect('Query(reset all)')
+      postgres.send(complete('RESET'), ready())
+      await expectRestore(postgres)
+      postgres.endCancelled()
+      await expectRestore(postgres)
+      postgres.send(restored())
+      expect((await roman.answer()).at(-1)).toBe('ReadyForQuery(I)')
+    })
+
+    test('a server that announces a huge message is closed', async () => {
+      const { flow, roman, postgres } = await startRestoring()
+      postgres.send(message('N', Buffer.alloc(0), MAX_CHORE_REPLY_BYTES))
+      await postgres.expectClosed()
+      await roman.expect('ErrorResponse(FATAL 08P01 server conn crashed?)')
+      await roman.expectClosed()
+      await flow.expectCounts({})
     })
 
     test('a client that disconnects leaves its server to other clients', async () => {

@@ -215,6 +215,21 @@ describe('PAUSE', () => {
     await served(client, flow, 'two')
   })
 
+  test('closes a server that was being prepared for a client that has left meanwhile', async () => {
+    const { flow, postgres } = await startPair()
+    const other = await flow.connect({ parameters: { application_name: 'other' } })
+    other.send(query('one'))
+    await postgres.expect('Query')
+    await flow.expectCounts({ aligning: 1 })
+    const console = await pausing(flow)
+    other.vanish()
+    await quiet()
+    postgres.send(rows('other'), ready())
+    expect(await console.answer()).toEqual(PAUSED)
+    await postgres.expectClosed()
+    await flow.expectCounts({})
+  })
+
   test('together with a reload moves a database without clients noticing', async () => {
     const { flow, client, postgres } = await startPair()
     const other = new FlowPostgres(flow.transport, { host: 'other', port: 5432 })

@@ -348,6 +348,14 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     this.settings.onParameter(server, name, value)
   }
 
+  #warnOfListen(): void {
+    const { subject, id: client } = this.session
+    this.pool.options.log.warning(`LISTEN has no effect in ${this.#mode} mode: the client gets no notifications`, {
+      ...{ subject, client },
+      hint: 'Let clients that LISTEN use a database entry with pool_mode=session.',
+    })
+  }
+
   onRareTag(server: Server, tag: string, effect: Effect | null): void {
     if (this.#watch().onTag(server, tag, effect)) return
     if (dropsStatements(tag)) {
@@ -358,6 +366,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
         server.condemn('statements were dropped within a pipeline')
     }
     server.noteTag(tag)
+    if (tag === 'LISTEN' && this.#mode !== 'session') this.#warnOfListen()
     if (tag === 'SET') this.#restoring?.onSet()
     if ((tag === 'DISCARD ALL' || tag === 'RESET') && this.settings.hasWishes) {
       this.#restoring ??= new Restoring(this.settings, this)

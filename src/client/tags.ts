@@ -15,6 +15,8 @@ export function isRareTag(buffer: Buffer, start: number): boolean {
       return buffer[start + 1] !== 0x45 || buffer[start + 2] === 0x41
     case 0x49: // IMPORT
       return buffer[start + 1] === 0x4d
+    case 0x4c: // LISTEN; not LOCK
+      return buffer[start + 1] === 0x49
     case 0x53: // SET
       return buffer[start + 2] === 0x54
     default:

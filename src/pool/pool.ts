@@ -277,7 +277,7 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     else if (this.#standing.closesBecause !== null) server.close(this.#standing.closesBecause)
     else if (this.#lifetimes.isOver(server, this.options.clock.nowMs, settings))
       this.#lifetimes.end(server, this.options.clock.nowMs)
-    else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : '')
+    else server.giveBack(mode === 'session' || settings.alwaysResets ? settings.resetQuery : unlistenSql(server))
   }
 
   #takeIdle(wanted: Profile): Server | null {
@@ -547,4 +547,11 @@ export class Pool implements HandoverOwner, OpeningPool, RefusingPool {
     this.#standing = next
     return true
   }
+}
+
+/** The notifications that a client has asked for must not reach the next one. */
+function unlistenSql(server: Server): string {
+  if (!server.isListening) return ''
+  server.isListening = false
+  return 'UNLISTEN *'
 }

@@ -100,6 +100,8 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
   clientId = 0
   /** Why it must be closed instead of reused once it is free; null if it may be reused. */
   condemned: string | null = null
+  /** A client has run LISTEN on it, and nothing has undone that. */
+  isListening = false
   /** The number of cancel requests on their way to it. It is not lent again until there are none. */
   cancels = 0
   pid = 0
@@ -269,9 +271,14 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     this.#enter(SERVER.idle)
   }
 
-  /** Updates what is known of prepared statements and settings after a command with this tag has run. */
+  /** Updates what is known of prepared statements, settings and LISTEN after a command with this tag has run. */
   noteTag(tag: string): void {
+    if (tag === 'LISTEN') {
+      this.isListening = true
+      return
+    }
     if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.statements.clear()
+    if (tag === 'DISCARD ALL') this.isListening = false
     this.settings.noteTag(tag)
   }
 

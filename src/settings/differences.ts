@@ -83,6 +83,11 @@ export const DIFFERENCES = {
       pgweir: 'are counted separately',
     },
     {
+      what: '`LISTEN` in transaction or statement mode',
+      pgbouncer: 'stays on the server, and whoever has that server gets the notifications',
+      pgweir: 'is undone when the server is given back, and logged as a warning',
+    },
+    {
       what: 'commands on the console',
       pgbouncer: 'are part of `SHOW TOTALS` and of the log line `stats:`',
       pgweir:

@@ -58,6 +58,15 @@ test('a client that only reads leaves no read-only server behind, with track_ext
   expect(pgweir.log.filter((line) => line.includes('does not report'))).toEqual([])
 })
 
+test('no client gets notifications that another one has asked for', async () => {
+  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const one = await pgweir.client()
+  await one.query('listen news')
+  const other = await pgweir.client()
+  expect((await other.query('select pg_listening_channels()')).rows).toEqual([])
+  expect(pgweir.log.filter((line) => line.includes('LISTEN has no effect in transaction mode'))).toHaveLength(1)
+})
+
 test('DEALLOCATE ALL in the middle of a pipeline does not affect other clients', async () => {
   const pgweir = await startPgweir({ database, settings: ONE_SERVER })
   const sql = pgweir.sql({ max: 1 })

@@ -19,7 +19,7 @@ import {
   rows,
 } from '../support/flow/replies.ts'
 import { batch, closeStatement, copyDone, query } from '../support/flow/requests.ts'
-import { startPair } from '../support/flow/start.ts'
+import { type Pair, startPair } from '../support/flow/start.ts'
 
 const WORDS = [
   ['a notice', notice('look'), 'NoticeResponse(look)'],
@@ -133,6 +133,77 @@ test('a setting that an idle server reports is set back before the next client u
   await postgres.expect('Query(select 1)')
   postgres.send(rows('1'), ready())
   expect(await client.answer()).toContain('DataRow(1)')
+})
+
+describe('LISTEN', () => {
+  const listen = async ({ client, postgres }: Pair) => {
+    client.send(query('listen news'))
+    await postgres.expect('Query(listen news)')
+    postgres.send(complete('LISTEN'), ready())
+    await client.answer()
+  }
+
+  test.each(['transaction', 'statement'])(
+    'in %s mode is undone before the next client gets the server',
+    async (mode) => {
+      const pair = await startPair({ settings: { pool_mode: mode, default_pool_size: 1 } })
+      const { flow, client, postgres } = pair
+      const other = await flow.connect()
+      await listen(pair)
+      await postgres.expect('Query(UNLISTEN *)')
+      other.send(query('select 1'))
+      postgres.send(notification('news', 'for the first client'), complete('UNLISTEN'), ready())
+      await postgres.expect('Query(select 1)')
+      postgres.send(rows('1'), ready())
+      expect((await other.answer()).join()).not.toContain('NotificationResponse')
+      await client.expectNothing()
+      // Only once.
+      client.send(query('select 2'))
+      await postgres.expect('Query(select 2)')
+      postgres.send(rows('2'), ready())
+      await client.answer()
+      await postgres.expectNothing()
+      expect(flow.counts()).toEqual({ idle: 1 })
+      expect(flow.logged('LISTEN has no effect')).toEqual([
+        expect.stringMatching(
+          `WARNING C-0x\\w+: app/ada@\\S+ LISTEN has no effect in ${mode} mode: the client gets no notifications HINT: `,
+        ),
+      ])
+    },
+  )
+
+  test('in session mode is left to server_reset_query', async () => {
+    const pair = await startPair({ settings: { pool_mode: 'session', server_reset_query: 'DISCARD ALL' } })
+    const { flow, client, postgres } = pair
+    // The login has taken the server to learn the client's settings.
+    await postgres.expect('Query(DISCARD ALL)')
+    postgres.send(complete('DISCARD ALL'), ready())
+    await flow.expectCounts({ idle: 1 })
+    await listen(pair)
+    postgres.send(notification('news', 'one'))
+    await client.expect('NotificationResponse(news, one)')
+    client.leave()
+    await postgres.expect('Query(DISCARD ALL)')
+    postgres.send(complete('DISCARD ALL'), ready())
+    await flow.expectCounts({ idle: 1 })
+    expect(flow.logged('LISTEN has no effect')).toEqual([])
+  })
+
+  test('of a transaction that goes on is undone when the server is given back', async () => {
+    const { client, postgres } = await startPair()
+    client.send(query('begin; listen news'))
+    await postgres.expect('Query')
+    postgres.send(complete('BEGIN'), complete('LISTEN'), ready('T'))
+    await client.answer()
+    await postgres.expectNothing()
+    client.send(query('commit'))
+    await postgres.expect('Query(commit)')
+    postgres.send(complete('COMMIT'), ready())
+    await client.answer()
+    await postgres.expect('Query(UNLISTEN *)')
+    postgres.send(complete('UNLISTEN'), ready())
+    await postgres.expectNothing()
+  })
 })
 
 describe('a notification that arrives in pieces reaches the client whole, before an answer that the pooler gives itself:', () => {

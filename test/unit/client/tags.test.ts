@@ -12,6 +12,8 @@ const COMMON = [
   'FETCH 1',
   'MOVE 1',
   'SAVEPOINT',
+  'LOCK TABLE',
+  'NOTIFY',
 ]
 const RARE = [
   'CREATE TABLE',
@@ -30,7 +32,7 @@ for (const tag of COMMON)
     expect(isRareTag(Buffer.from(`${tag}\0`), 0)).toBe(false)
   })
 
-for (const tag of [...RARE, 'DEALLOCATE ALL', 'ROLLBACK'])
+for (const tag of [...RARE, 'DEALLOCATE ALL', 'ROLLBACK', 'LISTEN'])
   test(`${tag} is a rare tag that is examined`, () => {
     expect(isRareTag(Buffer.from(`${tag}\0`), 0)).toBe(true)
   })

@@ -281,8 +281,9 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
     // No ReadyForQuery comes before the batch's Sync. The only sign that the client has been answered is that nothing is owed any more.
     if (server.ledger.isBatchOpen && server.ledger.isEmpty) this.#times.answeredOtherwise()
     if (wasHeld && !this.holdsClient) this.#goesOn = 'now'
-    // While the server waits for COPY data, no ReadyForQuery comes until the client continues.
-    const isDue = server.ledger.isEmpty || server.ledger.copy === 'open'
+    // If none is owed, or while the server waits for COPY data, no ReadyForQuery comes until the client continues.
+    const { ledger } = server
+    const isDue = ledger.isEmpty || !ledger.awaitsReady || ledger.copy === 'open'
     if (this.#goesOn === 'now' || (this.#goesOn === 'when ready' && isDue)) {
       this.#goesOn = 'not'
       this.session.goOn()

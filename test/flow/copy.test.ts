@@ -606,6 +606,23 @@ describe('COPY from the client by a batch', () => {
   })
 })
 
+test('a statement that follows a COPY of its own, in one write with all of it, does not wait for an answer to the ignored Sync', async () => {
+  const { client, postgres } = await startPair()
+  client.send(
+    ...[parse('load', 'copy t from stdin'), bind('', 'load'), execute(), copyData('1\n'), sync, copyDone],
+    ...[closeStatement('load'), sync],
+  )
+  await postgres.expect('Parse', 'Bind', 'Execute', 'CopyData', 'Sync', 'CopyDone')
+  // PostgreSQL keeps the end of the COPY back until the next Sync.
+  postgres.send(parseComplete, bindComplete, copyIn())
+  await postgres.expect('Sync')
+  postgres.send(complete('COPY 1'), ready())
+  await client.expect(
+    ...['ParseComplete', 'BindComplete', 'CopyInResponse', 'CommandComplete(COPY 1)', 'CloseComplete'],
+    'ReadyForQuery(I)',
+  )
+})
+
 test('unsolicited COPY data is dropped and takes no server', async () => {
   const pair = await startPair()
   const { flow, client, postgres } = pair

@@ -80,15 +80,15 @@ export function clientProof(clientKey: Buffer, authMessage: string): Buffer {
 }
 
 /** Recovers the client key from a proof. The proof is valid if the hash of this key equals the stored key. */
-export function clientKeyBehind(proof: Buffer, storedKey: Buffer, authMessage: string): Buffer {
-  return xor(proof, clientSignature(storedKey, authMessage))
+export function clientKeyBehind(proof: Buffer, signature: Buffer): Buffer {
+  return xor(proof, signature)
 }
 
 export function serverSignature(serverKey: Buffer, authMessage: string): Buffer {
   return sign(serverKey, authMessage)
 }
 
-function clientSignature(storedKey: Buffer, authMessage: string): Buffer {
+export function clientSignature(storedKey: Buffer, authMessage: string): Buffer {
   return sign(storedKey, authMessage)
 }
 

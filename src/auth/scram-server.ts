@@ -3,10 +3,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import { invariant } from '../base/invariant.ts'
 import { PoolerError } from '../problems.ts'
-import { encodeBase64 } from './base64.ts'
+import { decodeBase64, encodeBase64 } from './base64.ts'
 import { sha256 } from './hmac.ts'
 import { type KeyDerivation, keyDerivation } from './key-derivation.ts'
-import { clientKeyBehind, ScramKeys, serverSignature, verifierFrom } from './scram-keys.ts'
+import { clientKeyBehind, clientSignature, ScramKeys, serverSignature, verifierFrom } from './scram-keys.ts'
 import {
   authMessage,
   type BindingFlag,
@@ -17,7 +17,7 @@ import {
   SCRAM_MECHANISM,
   SCRAM_PLUS_MECHANISM,
 } from './scram-messages.ts'
-import { adHocSalt, mockSecret, type PlainSecret, type ScramSecret, type Secret } from './secrets.ts'
+import { adHocSalt, mockSecret, type PlainSecret, SCRAM_KEY_BYTES, type ScramSecret, type Secret } from './secrets.ts'
 
 export interface ScramServerOptions {
   /** The setting `scram_iterations`, for users whose plain password we hold and for users that do not exist. */
@@ -37,19 +37,28 @@ export type ScramOutcome = { ok: true; serverFinal: Buffer; keys: ScramKeys } | 
 /** The keys to check a proof with. */
 type Verifier = Pick<ScramSecret, 'storedKey' | 'serverKey'>
 
+/** What only somebody who knows the keys can compute from the messages of both sides. */
+interface Signatures {
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+  readonly ofClient: Buffer
+  readonly serverFinal: Buffer
+}
+
+/** The client's final message, as nearly every client writes it. */
+interface Foreseen {
+  /** All but the proof itself. */
+  readonly beginning: string
+  readonly signatures: Signatures
+}
+
 interface Exchange {
   readonly name: 'started'
   readonly flag: BindingFlag
   readonly nonce: string
   readonly clientFirstBare: string
   readonly serverFirst: string
-}
-
-/** The contents of the client's final message. */
-interface Claim {
-  readonly proof: Buffer
-  /** The messages of both sides, which the proof signs. */
-  readonly signed: string
+  foreseen: Foreseen | null
 }
 
 type State = { name: 'new' } | Exchange | { name: 'finished' }
@@ -93,7 +102,7 @@ export class ScramServer {
     this.#checkFlag(flag, mechanism)
     const nonce = clientNonce + this.#nonce
     const serverFirst = `r=${nonce},s=${encodeBase64(this.#salt)},i=${this.#iterations}`
-    this.#state = { name: 'started', flag, nonce, clientFirstBare: bare, serverFirst }
+    this.#state = { name: 'started', flag, nonce, clientFirstBare: bare, serverFirst, foreseen: null }
     return Buffer.from(serverFirst, 'latin1')
   }
 
@@ -112,6 +121,18 @@ export class ScramServer {
       )
   }
 
+  /** Computes what can be known of the client's final message, while the client is still working on it. Without this, `finish` takes longer. */
+  foresee(): void {
+    const exchange = this.#state
+    invariant(exchange.name === 'started', 'the end of a SCRAM exchange is foreseen before its start, or behind it')
+    const verifier = this.#knownVerifier()
+    if (verifier === null) return
+    const { flag, nonce, clientFirstBare, serverFirst } = exchange
+    const withoutProof = `c=${channelBindingFor(flag, this.#binding)},r=${nonce}`
+    const signatures = signaturesBy(verifier, authMessage(clientFirstBare, serverFirst, withoutProof))
+    exchange.foreseen = { beginning: `${withoutProof},p=`, signatures }
+  }
+
   /**
    * Takes the client's final message. Rejects with `bad-sasl-message` if it is malformed and `channel-binding-failed` if the client sees another
    * certificate; a wrong password is a result, not an error.
@@ -120,6 +141,10 @@ export class ScramServer {
     const exchange = this.#state
     invariant(exchange.name === 'started', 'a SCRAM exchange is finished before its start, or twice')
     this.#state = { name: 'finished' }
+    const { foreseen } = exchange
+    const expectedProof = foreseen && proofBehind(foreseen.beginning, clientFinal)
+    if (foreseen && expectedProof) return this.#judge(expectedProof, foreseen.signatures)
+
     const { channelBinding, nonce, proof, withoutProof } = parseClientFinal(clientFinal)
     if (channelBinding !== channelBindingFor(exchange.flag, this.#binding)) {
       // The client sees another certificate than ours, so there is somebody in between.
@@ -128,24 +153,24 @@ export class ScramServer {
     }
     if (nonce !== exchange.nonce) throw new PoolerError('bad-sasl-message', { reason: 'the nonce does not match' })
 
-    return this.#judge({ proof, signed: authMessage(exchange.clientFirstBare, exchange.serverFirst, withoutProof) })
+    const signed = authMessage(exchange.clientFirstBare, exchange.serverFirst, withoutProof)
+    const known = this.#knownVerifier()
+    if (known !== null) return this.#judge(proof, signaturesBy(known, signed))
+    return this.#check(proof, signaturesBy(await this.#deriveVerifier(this.#secret as PlainSecret), signed))
   }
 
   /**
    * The duration of a refusal must not reveal whether the user exists or has logged in before. So if the login of any user may need a key
    * derivation, each refusal takes one, begun at the same point. Only a right password whose keys are known is accepted without one.
    */
-  async #judge(claim: Claim): Promise<ScramOutcome> {
-    const known = this.#knownVerifier()
-    if (known === null) return this.#check(claim, await this.#deriveVerifier(this.#secret as PlainSecret))
-    const outcome = this.#check(claim, known)
+  async #judge(proof: Buffer, signatures: Signatures): Promise<ScramOutcome> {
+    const outcome = this.#check(proof, signatures)
     if (!outcome.ok && this.#idleIterations !== null) await this.#derivation.idleWork(this.#idleIterations)
     return outcome
   }
 
-  #check({ proof, signed }: Claim, { storedKey, serverKey }: Verifier): ScramOutcome {
-    const clientKey = clientKeyBehind(proof, storedKey, signed)
-    const serverFinal = Buffer.from(`v=${encodeBase64(serverSignature(serverKey, signed))}`, 'latin1')
+  #check(proof: Buffer, { storedKey, serverKey, ofClient, serverFinal }: Signatures): ScramOutcome {
+    const clientKey = clientKeyBehind(proof, ofClient)
     if (!timingSafeEqual(sha256(clientKey), storedKey)) return { ok: false }
     const keys = new ScramKeys({ iterations: this.#iterations, salt: this.#salt, clientKey, serverKey })
     return { ok: true, serverFinal, keys }
@@ -165,4 +190,16 @@ export class ScramServer {
 /** Whether the secret can verify a proof: an md5 secret cannot, and an empty password lets nobody in. */
 function isUsable(secret: Secret): secret is PlainSecret | ScramSecret {
   return secret.kind === 'scram' || (secret.kind === 'plain' && !secret.isEmpty)
+}
+
+function signaturesBy({ storedKey, serverKey }: Verifier, signed: string): Signatures {
+  const serverFinal = Buffer.from(`v=${encodeBase64(serverSignature(serverKey, signed))}`, 'latin1')
+  return { storedKey, serverKey, ofClient: clientSignature(storedKey, signed), serverFinal }
+}
+
+/** Returns the proof if the message is `beginning` and a well-formed proof; otherwise null. */
+function proofBehind(beginning: string, message: Buffer): Buffer | null {
+  const text = message.toString('latin1')
+  const proof = text.startsWith(beginning) ? decodeBase64(text.slice(beginning.length)) : null
+  return proof?.length === SCRAM_KEY_BYTES ? proof : null
 }

@@ -179,6 +179,7 @@ export class Authentication implements FrameSink {
       }
       case 'sasl-initial':
         this.#listener.send(encodeAuthenticationSaslContinue(this.#beginScram(body)))
+        this.#scram?.foresee()
         return
       case 'sasl-response':
         this.#checkScram(body)

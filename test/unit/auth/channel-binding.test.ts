@@ -9,10 +9,18 @@ import { describe, expect, test } from 'vitest'
 import { endPointHash } from '../../../src/auth/channel-binding.ts'
 import { ScramClient } from '../../../src/auth/scram-client.ts'
 import { generateScramSecret } from '../../../src/auth/scram-keys.ts'
-import { ScramServer } from '../../../src/auth/scram-server.ts'
 import { PlainSecret } from '../../../src/auth/secrets.ts'
 import { PoolerError } from '../../../src/problems.ts'
-import { altered, FEW_ITERATIONS, problem, rejectionOf, SALT_KEY, scram, thrownBy } from './support.ts'
+import {
+  altered,
+  FEW_ITERATIONS,
+  ForeseeingServer,
+  problem,
+  rejectionOf,
+  SALT_KEY,
+  scram,
+  thrownBy,
+} from './support.ts'
 
 const oracle: {
   startSession(mechanisms: string[], stream: object): { mechanism: string; response: string }
@@ -67,10 +75,10 @@ function serverFor(
   secret: PlainSecret | Parameters<typeof scram>[0] = new PlainSecret('secret'),
 ) {
   const held = typeof secret === 'string' ? scram(secret) : secret
-  return new ScramServer('user', held, { iterations: FEW_ITERATIONS, saltKey: SALT_KEY, binding })
+  return new ForeseeingServer('user', held, { iterations: FEW_ITERATIONS, saltKey: SALT_KEY, binding })
 }
 
-async function exchange(client: ScramClient, server: ScramServer) {
+async function exchange(client: ScramClient, server: ForeseeingServer) {
   const outcome = await server.finish(await client.final(server.start(client.first(), client.mechanism)))
   if (outcome.ok) client.verify(outcome.serverFinal)
   return outcome

@@ -20,6 +20,7 @@ import { takeInvariantFailures } from '../../support/every-file.ts'
 import {
   altered,
   FEW_ITERATIONS,
+  ForeseeingServer,
   logIn,
   plain,
   problem,
@@ -56,6 +57,16 @@ function serverFor(secret: Secret, options: { nonce?: string; user?: string } = 
   return new ScramServer(user, secret, { iterations: FEW_ITERATIONS, saltKey: SALT_KEY, ...rest })
 }
 
+function foreseeingServerFor(...[secret, { user = 'user', ...rest } = {}]: Parameters<typeof serverFor>): ScramServer {
+  return new ForeseeingServer(user, secret, { iterations: FEW_ITERATIONS, saltKey: SALT_KEY, ...rest })
+}
+
+/** Both must judge every final message alike. */
+const SERVERS = [
+  ['ScramServer', serverFor],
+  ['ScramServer that has foreseen the final message', foreseeingServerFor],
+] as const
+
 async function secretFor(password: string, iterations = FEW_ITERATIONS) {
   return scram(await generateScramSecret(password, iterations))
 }
@@ -84,7 +95,7 @@ describe('the example of RFC 7677', () => {
   })
 })
 
-describe('a login', () => {
+describe.each(SERVERS)('a login to a %s', (_, serverFor) => {
   test('succeeds with the right password, whether the server holds the password or its SCRAM secret', async () => {
     for (const secret of [new PlainSecret('secret'), await secretFor('secret')]) {
       const client = new ScramClient(new PlainSecret('secret'))
@@ -219,7 +230,7 @@ describe('an unknown user', () => {
   })
 })
 
-describe('ScramServer refuses', () => {
+describe.each(SERVERS)('%s refuses', (_, serverFor) => {
   test.each([
     ['', 'unexpected channel binding flag'],
     ['x,,n=,r=abc', 'unexpected channel binding flag'],
@@ -330,7 +341,7 @@ describe('ScramServer refuses', () => {
   })
 })
 
-test('ScramServer accepts a client that supports channel binding but was offered none', async () => {
+test.each(SERVERS)('%s accepts a client that supports channel binding but was offered none', async (_, serverFor) => {
   const server = serverFor(rfcSecret, { nonce: 'xyz' })
   const first = server.start(Buffer.from('y,,n=,r=abc')).toString()
   const keys = await deriveScramKeys('pencil', RFC.salt, 4096)
@@ -339,18 +350,21 @@ test('ScramServer accepts a client that supports channel binding but was offered
   expect(await server.finish(Buffer.from(`${withoutProof},p=${proof}`))).toMatchObject({ ok: true })
 })
 
-test('ScramServer ignores names and optional extensions in any encoding, but includes them in the signed message', async () => {
-  const bare = 'n=M\xfcller=2C,r=abc,x=\xe4,y='
-  const server = serverFor(rfcSecret, { nonce: 'xyz' })
-  const first = server.start(Buffer.from(`n,,${bare}`, 'latin1')).toString()
-  const keys = await deriveScramKeys('pencil', RFC.salt, 4096)
-  const withoutProof = 'c=biws,r=abcxyz,z=\xff'
-  const signature = createHmac('sha256', keys.storedKey)
-    .update(Buffer.from(`${bare},${first},${withoutProof}`, 'latin1'))
-    .digest()
-  const proof = Buffer.from(signature.map((byte, i) => byte ^ (keys.clientKey[i] ?? 0))).toString('base64')
-  expect(await server.finish(Buffer.from(`${withoutProof},p=${proof}`, 'latin1'))).toMatchObject({ ok: true })
-})
+test.each(SERVERS)(
+  '%s ignores names and optional extensions in any encoding, but includes them in the signed message',
+  async (_, serverFor) => {
+    const bare = 'n=M\xfcller=2C,r=abc,x=\xe4,y='
+    const server = serverFor(rfcSecret, { nonce: 'xyz' })
+    const first = server.start(Buffer.from(`n,,${bare}`, 'latin1')).toString()
+    const keys = await deriveScramKeys('pencil', RFC.salt, 4096)
+    const withoutProof = 'c=biws,r=abcxyz,z=\xff'
+    const signature = createHmac('sha256', keys.storedKey)
+      .update(Buffer.from(`${bare},${first},${withoutProof}`, 'latin1'))
+      .digest()
+    const proof = Buffer.from(signature.map((byte, i) => byte ^ (keys.clientKey[i] ?? 0))).toString('base64')
+    expect(await server.finish(Buffer.from(`${withoutProof},p=${proof}`, 'latin1'))).toMatchObject({ ok: true })
+  },
+)
 
 describe('ScramClient refuses', () => {
   const SALT = 'W22ZaJ0SNY7soEsUEjb6gQ=='
@@ -427,12 +441,13 @@ test('an error about a malformed message does not quote it', async () => {
 test('using an exchange out of turn is an invariant failure', async () => {
   const server = serverFor(rfcSecret)
   expect(await rejectionOf(server.finish(Buffer.from('c=biws')))).toMatchObject({ name: 'InvariantError' })
+  expect(thrownBy(() => server.foresee())).toMatchObject({ name: 'InvariantError' })
   server.start(Buffer.from('n,,n=,r=abc'))
   expect(thrownBy(() => server.start(Buffer.from('n,,n=,r=abc')))).toMatchObject({ name: 'InvariantError' })
   const client = new ScramClient(new PlainSecret('secret'))
   client.first()
   expect(thrownBy(() => client.first())).toMatchObject({ name: 'InvariantError' })
-  expect(takeInvariantFailures()).toHaveLength(3)
+  expect(takeInvariantFailures()).toHaveLength(4)
 })
 
 test('a server message out of turn fails the login', async () => {

@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest'
 import type { ScramClient } from '../../../src/auth/scram-client.ts'
-import type { ScramOutcome, ScramServer } from '../../../src/auth/scram-server.ts'
+import { type ScramOutcome, ScramServer } from '../../../src/auth/scram-server.ts'
 import { type PlainSecret, parseSecret, type ScramSecret } from '../../../src/auth/secrets.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import recorded from './postgres-secrets.json' with { type: 'json' }
@@ -14,6 +14,15 @@ export const SALT_KEY = Buffer.alloc(32, 7)
 
 export const recordedUser = recorded.user
 export const recordedSecrets = recorded.secrets
+
+/** Foresees the final message of each client, as the pooler does. */
+export class ForeseeingServer extends ScramServer {
+  override start(clientFirst: Buffer, mechanism?: string): Buffer {
+    const serverFirst = super.start(clientFirst, mechanism)
+    this.foresee()
+    return serverFirst
+  }
+}
 
 export async function logIn(client: ScramClient, server: ScramServer): Promise<ScramOutcome> {
   const outcome = await server.finish(await client.final(server.start(client.first())))

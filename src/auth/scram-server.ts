@@ -124,7 +124,7 @@ export class ScramServer {
   /** Computes what can be known of the client's final message, while the client is still working on it. Without this, `finish` takes longer. */
   foresee(): void {
     const exchange = this.#state
-    invariant(exchange.name === 'started', 'the end of a SCRAM exchange is foreseen before its start, or behind it')
+    invariant(exchange.name === 'started', 'the end of a SCRAM exchange is foreseen before its start, or after its end')
     const verifier = this.#knownVerifier()
     if (verifier === null) return
     const { flag, nonce, clientFirstBare, serverFirst } = exchange

@@ -21,6 +21,7 @@ import { MAX_NAMED_STATEMENT_BYTES, MAX_UNNAMED_STATEMENT_BYTES } from '../wire/
 import { typeName } from '../wire/types.ts'
 import { ChangeWatch } from './change-watch.ts'
 import { failInServer } from './failing.ts'
+import { keepsFirstColumns } from './first-columns.ts'
 import { parseNamed } from './naming.ts'
 import { makeDoomed, prepareUnasked, QUERY_DEALLOCATE_DOOMED, type Sending } from './preparing.ts'
 import { sendBind, sendDescribe } from './renaming.ts'
@@ -172,9 +173,10 @@ export class Statements {
     if (statement === null || typeof statement === 'string') return statement
     if (!context.leased.statements.isOutdated(statement)) return statement
     // A client that has no description of the rows, or asks for a new one right after this Bind, can be given a renewed statement; unless
-    // the Bind has a format for each result column, and so depends on how many there are.
+    // the Bind has a format for each result column, and so depends on how many there are, or the client ignores the new description.
     const isUndescribed = nameStart === nameEnd && !this.#unnamed.isUsed
-    const isDescribedNext = context.isPortalDescribedNext(buffer, frameEnd)
+    const isDescribedNext =
+      context.isPortalDescribedNext(buffer, frameEnd) && !keepsFirstColumns(buffer, nameStart, nameEnd)
     if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
       return this.#renew(buffer, nameStart, nameEnd, statement)
     const shape = compareShape(context, statement, this.#unnamed.capacityBytes)

@@ -83,5 +83,13 @@ show($db->primary_key(undef, 'public', 'things'));
 
 $db->do('alter table things add column price numeric default 1.5');
 show($db->selectrow_array('select name, price from things where id = ?', undef, 2));
+
+# A statement whose table changes after the driver has prepared it, which it does when the statement is run for the second time.
+my $kept = $db->prepare('select * from points where id = ?');
+show($db->selectrow_array($kept, undef, $_)) for 1 .. 3;
+$db->do('alter table points add column extra int');
+fails(sub { $db->selectrow_array($kept, undef, 4) });
+undef $kept;
+
 show($db->ping > 0 ? 'alive' : 'dead');
 $db->disconnect;

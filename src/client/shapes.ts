@@ -2,6 +2,7 @@
 
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
+import type { ServerStatements } from '../server/statements.ts'
 import { encodeDescribeStatement, FLUSH } from '../wire/frontend.ts'
 import { prepareUnasked, type Sending } from './preparing.ts'
 
@@ -10,20 +11,24 @@ interface ShapeSending extends Sending {
   goOnSoon(): void
 }
 
-/** The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. */
-export function learnsShape(statement: Statement): Effect {
+/**
+ * The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. If other clients were told
+ * something else, that stays what is compared with, since they cannot be told again.
+ */
+export function learnsShape(statement: Statement, statements: ServerStatements): Effect {
   return {
     reply: null,
     described: (shape) => {
-      statement.shape = shape
+      if (statement.shape === undefined) statement.shape = shape
+      else if (shape !== statement.shape) statements.noteChange(statement)
     },
     undo: () => {},
   }
 }
 
 /**
- * Tells whether the server's rows for a statement are still those that clients were told, after tables have changed: a client that reads
- * rows by the old description must not get others. Postgres refuses to run a plan whose rows have changed, but a server that prepares the
+ * Tells whether the server's rows for a statement are still those that clients were told, although tables may have changed: a client that
+ * reads rows by the old description must not get others. Postgres refuses to run a plan whose rows have changed, but a server that prepares the
  * statement only now has nothing to compare with. Such a server is `asked` first what the rows are; call again when it has answered.
  */
 export function compareShape(

@@ -159,8 +159,8 @@ export class Statements {
   }
 
   /**
-   * Returns the statement to bind; null if the Bind can be sent as it is. If tables have changed since the statement was described, the
-   * server may have to be `asked` first what the rows look like now.
+   * Returns the statement to bind; null if the Bind can be sent as it is. If tables may have changed since the statement was described,
+   * the server may have to be `asked` first what the rows look like now.
    */
   #bindable(
     buffer: Buffer,
@@ -171,14 +171,17 @@ export class Statements {
     const context = this.#context
     const statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === null || typeof statement === 'string') return statement
-    if (!context.leased.statements.isOutdated(statement)) return statement
+    const { statements, ledger } = context.leased
+    const isOutdated = statements.isOutdated(statement)
+    // They may also have changed outside the pool, which nobody has seen. Statements without rows get none by that.
+    if (!isOutdated && (statement.shape == null || statements.has(statement, ledger))) return statement
     // A client that has no description of the rows, or asks for a new one right after this Bind, can be given a renewed statement; unless
     // the Bind has a format for each result column, and so depends on how many there are, or the client ignores the new description.
     const isUndescribed = nameStart === nameEnd && !this.#unnamed.isUsed
     const isDescribedNext =
       context.isPortalDescribedNext(buffer, frameEnd) && !keepsFirstColumns(buffer, nameStart, nameEnd)
     if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
-      return this.#renew(buffer, nameStart, nameEnd, statement)
+      return isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
     const shape = compareShape(context, statement, this.#unnamed.capacityBytes)
     if (shape === 'asked') return 'asked'
     if (shape === 'as told') return statement
@@ -219,7 +222,8 @@ export class Statements {
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
         else prepareUnasked(this.#context, current, this.#unnamed.capacityBytes)
-        let effect: Effect | null = current.shape === undefined || nameStart !== nameEnd ? learnsShape(current) : null
+        let effect: Effect | null =
+          current.shape === undefined || nameStart !== nameEnd ? learnsShape(current, leased.statements) : null
         if (nameStart === nameEnd) {
           if (isThere && this.#unnamed.isRepeatable) effect = leased.recording.begin(effect ?? undefined)
           this.#unnamed.use()
@@ -229,7 +233,7 @@ export class Statements {
         return true
       }
     }
-    leased.ledger.owe(DEBT.describe, this.#undescribed.described(buffer, start + HEADER_BYTES, end))
+    leased.ledger.owe(DEBT.describe, this.#undescribed.described(buffer, start + HEADER_BYTES, end, leased.statements))
     toServer.add(buffer, start, end)
     return true
   }

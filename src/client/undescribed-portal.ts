@@ -5,6 +5,7 @@
 
 import type { Effect } from '../server/ledger.ts'
 import type { Statement } from '../server/statement-registry.ts'
+import type { ServerStatements } from '../server/statements.ts'
 import { STATEMENT } from '../wire/frontend.ts'
 import { learnsShape } from './shapes.ts'
 
@@ -24,10 +25,10 @@ export class UndescribedPortal {
   }
 
   /** A Describe is being sent, with this body: `S` or `P`, name, zero. Returns the effect to attach to its debt. */
-  described(buffer: Buffer, start: number, end: number): Effect | null {
+  described(buffer: Buffer, start: number, end: number, statements: ServerStatements): Effect | null {
     const statement = this.#statement
     if (statement === null || buffer[start] === STATEMENT) return null
     this.#statement = null
-    return buffer.toString('latin1', start + 1, end - 1) === this.#name ? learnsShape(statement) : null
+    return buffer.toString('latin1', start + 1, end - 1) === this.#name ? learnsShape(statement, statements) : null
   }
 }

@@ -99,6 +99,12 @@ export class ServerStatements {
   markChanged(statement: Statement): void {
     const copy = this.#copies.get(statement)
     if (copy) copy.isChanged = true
+    this.noteChange(statement)
+  }
+
+  /** Its rows are not what clients were told. If nothing is known of a change of tables, there was one outside the pool. */
+  noteChange(statement: Statement): void {
+    if (!this.isOutdated(statement)) this.#schema.changed()
   }
 
   use(statement: Statement): void {

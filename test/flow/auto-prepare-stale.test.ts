@@ -259,17 +259,16 @@ describe('auto_prepare: the client gets the error of an outdated plan, as with a
     await expectTold(pair)
   })
 
-  test.each([
-    ['bound', bind('', 's1')],
-    ['described', describeStatement('s1')],
-  ])('if a named statement is %s in the same batch', async (_, request) => {
+  /** Prepares a named statement, and gives the client another server, which does not have it. */
+  async function startElsewhere(request: Buffer, ...replies: Buffer[]) {
     const pair = await startKept()
     const { flow, client, postgres } = pair
-    client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
-    await postgres.expect('Parse(#2, select * from t)', 'Describe', 'Sync')
-    postgres.send(parseComplete, parameterDescription(), rowDescription('a'), ready())
+    client.send(request, sync)
+    await postgres.expect('Parse(#2, select * from t)')
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(...replies, ready())
     await client.answer()
-    // On another server, where the named statement would have to be prepared first.
     const goOn = await occupy(pair)
     const other = await flow.connect()
     other.send(batch('select 1'))
@@ -277,8 +276,30 @@ describe('auto_prepare: the client gets the error of an outdated plan, as with a
     await second.expect('Parse(#1, select 1)', 'Bind(, #1)', 'Execute', 'Sync')
     second.send(PARSED_RESULT)
     await other.answer()
-    client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
+    return { pair, second, goOn }
+  }
+
+  const NAMED = parse('s1', 'select * from t')
+
+  test.each([
+    ['bound', bind('', 's1')],
+    ['described', describeStatement('s1')],
+  ])('if a named statement is %s in the same batch', async (_, request) => {
+    const { pair, second, goOn } = await startElsewhere(NAMED, parseComplete)
+    pair.client.send(parse('', 'select 1'), bind('', ''), execute(), request, sync)
     await expectTold({ ...pair, postgres: second })
+    await goOn()
+  })
+
+  test('if a named statement is bound in the same batch, and the server is first asked about its rows', async () => {
+    const replies = [parseComplete, parameterDescription(), rowDescription('a')]
+    const { pair, second, goOn } = await startElsewhere(join(NAMED, describeStatement('s1')), ...replies)
+    pair.client.send(parse('', 'select 1'), bind('', ''), execute(), bind('', 's1'), sync)
+    await second.expect('Bind(, #1)', 'Execute', 'Parse(#2, select * from t)', 'Describe', 'Flush')
+    second.send(STALE)
+    await second.expect('Sync')
+    second.send(ready())
+    expect(await pair.client.answer()).toEqual(['ParseComplete', SHOWN, 'ReadyForQuery(I)'])
     await goOn()
   })
 

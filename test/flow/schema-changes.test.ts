@@ -398,6 +398,67 @@ describe('after DDL', () => {
       expect((await client.answer())[0]).toContain('cached plan must not change result type')
     })
 
+    describe('if nobody has seen that tables changed, since that was outside the pool,', () => {
+      async function startForgotten() {
+        const pair = await startTold('')
+        await forget(pair)
+        return pair
+      }
+
+      test('gets that error, too, and other clients’ statements are prepared again', async () => {
+        const pair = await startForgotten()
+        const { flow, client, postgres } = pair
+        const other = await flow.connect()
+        client.send(bindFor(2, '', 's1'), execute(), sync)
+        await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+        await postgres.expect('Describe', 'Execute', 'Sync')
+        postgres.send(error('26000', 'no such statement'), ready())
+        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+        other.send(parse('s2', 'select * from t'), describeStatement('s2'), sync)
+        await postgres.expect('Parse(#2, select * from t)', 'Describe(statement, #2)', 'Sync')
+        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'), ready())
+        await other.answer()
+      })
+
+      test('gets its rows if they still match the description, and the server is asked once', async () => {
+        const { client, postgres } = await startForgotten()
+        client.send(bindFor(2, '', 's1'), execute(), sync)
+        await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'b'))
+        await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+        postgres.send(RESULT)
+        expect((await client.answer())[0]).toBe('BindComplete')
+        client.send(bindFor(2, '', 's1'), execute(), sync)
+        await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+        postgres.send(RESULT)
+        await client.answer()
+      })
+
+      test('is told the new rows if it asks for them', async () => {
+        const { client, postgres } = await startForgotten()
+        client.send(bind('', 's1'), describePortal(), execute(), sync)
+        await postgres.expect('Parse(#1, select * from t)', 'Bind(, #1)', 'Describe', 'Execute', 'Sync')
+        postgres.send(parseComplete, bindComplete, rowDescription('a', 'c'), dataRow('1', '2'))
+        postgres.send(complete('SELECT 1'), ready())
+        expect((await client.answer())[1]).toBe('RowDescription(a, c)')
+      })
+
+      test('need not wait for a description if its statement has no rows', async () => {
+        const pair = await startPair()
+        const { client, postgres } = pair
+        client.send(parse('s1', 'delete from t'), describeStatement('s1'), sync)
+        await postgres.expect('Parse', 'Describe', 'Sync')
+        postgres.send(parseComplete, parameterDescription(), noData, ready())
+        await client.answer()
+        await forget(pair)
+        client.send(bind('', 's1'), execute(), sync)
+        await postgres.expect('Parse(#1, delete from t)', 'Bind(, #1)', 'Execute', 'Sync')
+        postgres.send(parseComplete, bindComplete, complete('DELETE 1'), ready())
+        await client.answer()
+      })
+    })
+
     test('gets that error also if the statement is prepared for it alone, since its settings are not known yet', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair

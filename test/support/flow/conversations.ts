@@ -62,9 +62,11 @@ export const CONVERSATIONS: readonly Conversation[] = [
       server.send(bindComplete, dataRow('6'), complete('SELECT 1'), ready())
       await client.answer()
       client.send(parse('s3', 'select 3'), bind('', 's1', '7'), execute(), sync)
-      await server.expect('Close', 'Parse', 'Close', 'Parse', 'Bind', 'Execute', 'Sync')
-      server.send(closeComplete, parseComplete, closeComplete, parseComplete, bindComplete, dataRow('7'))
-      server.send(complete('SELECT 1'), ready())
+      await server.expect('Close', 'Parse', 'Close', 'Parse', 'Describe', 'Flush')
+      server.send(closeComplete, parseComplete, closeComplete, parseComplete)
+      server.send(parameterDescription(23), rowDescription('value'))
+      await server.expect('Bind', 'Execute', 'Sync')
+      server.send(bindComplete, dataRow('7'), complete('SELECT 1'), ready())
       await client.answer()
     },
   },

@@ -8,19 +8,23 @@ import { startSending } from '../../support/sending.ts'
 function setUp(told: string | null | undefined) {
   const { sending, statement: statementOf, ledger, sentBy } = startSending()
   const statement = statementOf('select * from t')
-  if (told !== undefined) learnsShape(statement).described?.(told)
+  const tell = (shape: string | null) => learnsShape(statement, sending.leased.statements).described?.(shape)
+  if (told !== undefined) tell(told)
   let shownAgain = 0
   const context = { ...sending, goOnSoon: () => shownAgain++ }
   const sent: string[] = []
   return {
     ledger,
     sent,
+    tell,
+    shape: () => statement.shape,
     compare: () => {
       let shape: ReturnType<typeof compareShape> | null = null
       sent.push(...sentBy(() => (shape = compareShape(context, statement, 0))))
       return shape
     },
     prepare: () => sentBy(() => prepare(sending, statement, 0, { reply: null, undo: () => {} })),
+    isOutdated: () => sending.leased.statements.isOutdated(statement),
     /** The server has parsed the statement and describes its rows. Returns what becomes of the two answers. */
     describe: (shape: string | null) => {
       const parsed = ledger.settle(BACKEND.parseComplete)
@@ -57,6 +61,26 @@ test.each([
     expect(sent).toEqual([])
   },
 )
+
+test.each([
+  ['id int4', false],
+  ['id int8', true],
+])('if the shape was "id int4" and is "%s", tables have changed: %j', (now, isOutdated) => {
+  const tables = setUp('id int4')
+  tables.compare()
+  tables.describe(now)
+  expect(tables.isOutdated()).toBe(isOutdated)
+})
+
+test.each([
+  ['id int4', false],
+  ['id int8', true],
+])('a client that is told "%s" does not change what others were told, "id int4"', (now, isOutdated) => {
+  const tables = setUp('id int4')
+  tables.tell(now)
+  expect(tables.shape()).toBe('id int4')
+  expect(tables.isOutdated()).toBe(isOutdated)
+})
 
 test('the message is handled again if the statement can no longer be parsed', () => {
   const { compare, ledger, timesShownAgain } = setUp('id int4')

@@ -5,7 +5,8 @@ import { startSending } from '../../support/sending.ts'
 
 function setUp() {
   const portal = new UndescribedPortal()
-  const statement = startSending().statement('select 1')
+  const { sending, statement: statementOf } = startSending()
+  const statement = statementOf('select 1')
   return {
     portal,
     statement,
@@ -14,7 +15,7 @@ function setUp() {
     },
     /** Describes `P` or `S` and a name. Returns whether the rows are learned from the answer. */
     describe(target: string): boolean {
-      const effect = portal.described(Buffer.from(`${target}\0`), 0, target.length + 1)
+      const effect = portal.described(Buffer.from(`${target}\0`), 0, target.length + 1, sending.leased.statements)
       effect?.described?.('id int4')
       return effect !== null
     },

@@ -4,6 +4,8 @@ import { normalizedQuery, traceparentOf } from '../../../src/sql/normalized.ts'
 
 const PARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
+const GRAPHEME = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 })
+
 describe('a normalized query', () => {
   test.each([
     ['select  *\n\tfrom t', 'select * from t'],
@@ -47,12 +49,12 @@ describe('a normalized query', () => {
 
   test('contains nothing of a value, whatever the value is', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (one, other) => {
-        const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`
-        const query = (value: string) =>
-          `select ${quoted(value)}, $x$${value.replaceAll('$', '')}$x$ /* ${value.replaceAll(/[*/]/g, '')} */ from t`
-        expect(normalizedQuery(query(one))).toBe(normalizedQuery(query(other)))
-        expect(normalizedQuery(query(one))).toBe('select ?, ? from t')
+      fc.property(fc.string({ unit: fc.oneof(fc.constantFrom("'", '\\'), GRAPHEME) }), (value) => {
+        const quoted = `'${value.replaceAll("'", "''")}'`
+        const comment = value.replaceAll(/[*/]/g, '')
+        const query = `select ${quoted}, $x$${value.replaceAll('$', '')}$x$ /* ${comment} */ from t`
+        // The end of a string is uncertain where a quote follows an odd number of backslashes.
+        expect(normalizedQuery(query)).toBe(/(?<!\\)(?:\\\\)*\\'/.test(quoted) ? 'select ? …' : 'select ?, ? from t')
       }),
     )
   })

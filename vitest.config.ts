@@ -35,7 +35,6 @@ function leftOut(): string[] {
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/every-file.ts'],
     // Several processes on few cores take longer.
     testTimeout: isWithWorkers ? 60_000 : 20_000,
@@ -52,6 +51,8 @@ export default defineConfig({
           name: 'shared modules',
           include: ['test/unit/**/*.test.ts', 'test/flow/**/*.test.ts', 'test/e2e/**/*.test.ts', 'test/*.test.ts'],
           exclude: [...WITH_OWN_MODULES, ...leftOut()],
+          // Only here: each project with a global setup would start a PostgreSQL of its own.
+          globalSetup: ['test/support/global-setup.ts'],
           // Loading all modules again for each file takes longer than the tests of most files.
           isolate: false,
         },

@@ -11,8 +11,8 @@ const database = await createDatabase()
 const admin = await adminClient()
 
 const MIB = 1024 * 1024
-const BYTES = 256 * MIB
-/** Room for buffers as large as the kernel's and for garbage that is not collected yet, but much less than the value of 256 MiB. */
+const BYTES = 128 * MIB
+/** Room for buffers as large as the kernel's and for garbage that is not collected yet, but much less than the value of 128 MiB. */
 const MOST_GROWTH_MIB = 64
 
 async function start(pool_mode: string) {
@@ -30,7 +30,7 @@ async function sendSlowly({ socket }: RawClient, bytes: number): Promise<void> {
     if (!socket.write(chunk.subarray(0, left))) await once(socket, 'drain')
 }
 
-test('a field of 256 MiB streams through in bounded memory', { timeout: 60_000 }, async () => {
+test('a field of 128 MiB streams through in bounded memory', { timeout: 60_000 }, async () => {
   const { program, client, before } = await start('transaction')
   const lines = await client.ask(serialize.query(`select repeat('x', ${BYTES}) as big`))
   expect(lines).toEqual([
@@ -42,7 +42,7 @@ test('a field of 256 MiB streams through in bounded memory', { timeout: 60_000 }
   expect(program.peakMemoryMiB() - before).toBeLessThan(MOST_GROWTH_MIB)
 })
 
-test('a parameter of 256 MiB streams through in bounded memory', { timeout: 60_000 }, async () => {
+test('a parameter of 128 MiB streams through in bounded memory', { timeout: 60_000 }, async () => {
   const { program, client, before } = await start('transaction')
   const text = 'select length($1::bytea) as length'
   await client.ask(serialize.parse({ name: 'big', text }), serialize.sync())

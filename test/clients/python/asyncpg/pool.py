@@ -5,7 +5,7 @@ import asyncpg
 
 
 async def work(pool, number):
-    for turn in range(10):
+    for turn in range(5):
         async with pool.acquire() as connection:
             async with connection.transaction():
                 assert await connection.fetchval("select $1::int * 1000 + $2::int", number, turn) == number * 1000 + turn

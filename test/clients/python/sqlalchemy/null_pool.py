@@ -6,7 +6,7 @@ from sqlalchemy import Column, Integer, create_engine, select, text
 from sqlalchemy.orm import Session, declarative_base, sessionmaker
 from sqlalchemy.pool import NullPool
 
-THREADS, UNITS, ACCOUNTS = 64, 6, 10
+THREADS, UNITS, ACCOUNTS = 64, 4, 10
 Base = declarative_base()
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-THREADS, ROUNDS = 30, 15
+THREADS, ROUNDS = 30, 10
 engine = create_engine(sys.argv[1], poolclass=QueuePool, pool_size=10, max_overflow=10, pool_timeout=60, pool_pre_ping=True)
 
 

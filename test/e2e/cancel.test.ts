@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
 import { keyOf } from '../support/e2e/keys.ts'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { extended } from '../support/e2e/raw-client.ts'
 import { activity, untilNotRunning, untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
@@ -28,7 +28,7 @@ test('a cancelled query ends, and the connection stays usable', async () => {
 })
 
 test('postgres.js can cancel a query', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const sql = pgweir.sql()
   const query = sql`select pg_sleep(60)`
   const answer = failureOf(query)
@@ -69,7 +69,7 @@ test('of many running queries, a cancel ends the right one', async () => {
 })
 
 test('a wrong cancel key cancels nothing', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const client = await pgweir.client()
   const answer = failureOf(client.query('select pg_sleep(60)'))
   const serverPid = await untilRunning(database, 'pg_sleep(60)')
@@ -88,7 +88,7 @@ test('a wrong cancel key cancels nothing', async () => {
 })
 
 test('a cancel for an idle client does not hit the client that uses its former server', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [ada, bob] = [await pgweir.client(), await pgweir.client()]
   await ada.query('select 1')
   const answer = failureOf(bob.query('select pg_sleep(60)'))
@@ -101,7 +101,7 @@ test('a cancel for an idle client does not hit the client that uses its former s
 })
 
 test('a cancelled client that waits for a server stops waiting, and stays connected', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [blocker, client] = [await pgweir.client(), await pgweir.client()]
   await blocker.query('begin')
   for (const values of [undefined, []]) {
@@ -118,7 +118,7 @@ test('a cancelled client that waits for a server stops waiting, and stays connec
 })
 
 test('a cancel for a pipeline that waits for a server affects the first request only', async () => {
-  const pgweir = await startPgweir({ database })
+  const pgweir = await sharedPgweir({ database })
   const [blocker, client] = [await pgweir.client(), await pgweir.raw()]
   await blocker.query('begin')
   client.send(extended('select 1'), extended('select 2'), query('select 3'))

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import Cursor from 'pg-cursor'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
-import { type Pgweir, startPgweir, WORKERS } from '../support/e2e/pgweir.ts'
+import { type Pgweir, sharedPgweir, startPgweir, WORKERS } from '../support/e2e/pgweir.ts'
 import { untilRunning } from '../support/e2e/server-side.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { adminClient, createDatabase } from '../support/postgres.ts'
@@ -15,11 +15,15 @@ const SECRETS = { [database.user]: database.password, root: 'r', stats: 's', nob
 type Row = Record<string, unknown>
 
 function start(settings: Record<string, string | number> = {}): Promise<Pgweir> {
-  return startPgweir({
+  return startPgweir(options(settings))
+}
+
+function options(settings: Record<string, string | number> = {}) {
+  return {
     database,
     secrets: SECRETS,
     settings: { admin_users: 'root', stats_users: 'stats', ...settings },
-  })
+  }
 }
 
 function console(pgweir: Pgweir, user = 'root', name = 'pgweir'): Promise<pg.Client> {
@@ -69,7 +73,7 @@ describe('the console with node-postgres:', () => {
   })
 
   test('a cursor reads a few rows at a time', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     const root = await console(pgweir)
     const cursor = root.query(new Cursor<Row>('show lists'))
     expect((await cursor.read(2)).map((row) => row['list'])).toEqual(['databases', 'users'])
@@ -79,7 +83,7 @@ describe('the console with node-postgres:', () => {
   })
 
   test('pipelined queries are answered in order', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     const root = await console(pgweir)
     const answers = await Promise.allSettled([
       root.query('show version'),
@@ -99,7 +103,7 @@ describe('the console with node-postgres:', () => {
   })
 
   test('an unknown command is an error with a hint, and the connection stays usable', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     const root = await console(pgweir)
     for (const config of [{ text: 'show cleints' }, extended('show cleints')]) {
       const error = await failureOf<pg.DatabaseError>(root.query(config))
@@ -115,7 +119,7 @@ describe('the console with node-postgres:', () => {
   })
 
   test('SHOW HELP sends a notice', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     const root = await console(pgweir)
     const notices: pg.DatabaseError[] = []
     root.on('notice', (notice) => notices.push(notice as unknown as pg.DatabaseError))
@@ -127,7 +131,7 @@ describe('the console with node-postgres:', () => {
 
 describe('the console with postgres.js:', () => {
   test('SHOW works after the driver’s own first query, prepared, unprepared, and in a transaction', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     for (const options of [{}, { prepare: false }, { fetch_types: false }]) {
       const sql = pgweir.sql({ database: 'pgbouncer', user: 'root', password: 'x', ...options })
       const version = await sql`show version`
@@ -216,7 +220,7 @@ describe('the console shows', () => {
   })
 
   test('addresses, names and times of clients and servers', async () => {
-    const pgweir = await start()
+    const pgweir = await sharedPgweir(options())
     const root = await console(pgweir)
     const ada = await pgweir.client({ application_name: 'reports' })
     await ada.query('select 1')

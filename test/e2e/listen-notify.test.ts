@@ -1,7 +1,7 @@
 import type { Client, Notification } from 'pg'
 import { serialize } from 'pg-protocol'
 import { expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -16,7 +16,7 @@ function notesOf(client: Client): string[] {
 const SESSION = { pool_mode: 'session', default_pool_size: 3 }
 
 test('in session mode, notifications reach an idle client in order', async () => {
-  const pgweir = await startPgweir({ database, settings: SESSION })
+  const pgweir = await sharedPgweir({ database, settings: SESSION })
   const [listener, sender] = [await pgweir.client(), await pgweir.client()]
   const notes = notesOf(listener)
   await listener.query('listen news')
@@ -30,7 +30,7 @@ test('in session mode, notifications reach an idle client in order', async () =>
 })
 
 test('in session mode, notifications that are sent during a transaction arrive at its end', async () => {
-  const pgweir = await startPgweir({ database, settings: SESSION })
+  const pgweir = await sharedPgweir({ database, settings: SESSION })
   const [listener, sender] = [await pgweir.raw(), await pgweir.client()]
   await listener.ask(serialize.query('listen news'))
   await listener.ask(serialize.query('begin'))
@@ -50,7 +50,7 @@ test('in session mode, notifications that are sent during a transaction arrive a
 })
 
 test('in session mode, listen and notify of postgres.js work', async () => {
-  const pgweir = await startPgweir({ database, settings: SESSION })
+  const pgweir = await sharedPgweir({ database, settings: SESSION })
   const sql = pgweir.sql()
   const heard: string[] = []
   await sql.listen('news', (payload) => heard.push(payload))

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 const database = await createDatabase()
 const ONE_SERVER = { default_pool_size: 1 }
 
 test('the same text is prepared for each TimeZone, since Postgres evaluates literals at Parse', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const pgweir = await sharedPgweir({ database, settings: ONE_SERVER })
   const statement = { name: 'epoch', text: "select extract(epoch from timestamptz '2024-01-01 00:00')::int as epoch" }
   const epochs: number[] = []
   for (const zone of ['UTC', 'Asia/Tokyo', 'UTC']) {
@@ -30,7 +30,7 @@ test('clients that differ only in name and timeouts share their statements', asy
 })
 
 test('a partial DateStyle is completed from the default, not from the last client’s setting', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const pgweir = await sharedPgweir({ database, settings: ONE_SERVER })
   const german = await pgweir.client({ options: '-c DateStyle=German,DMY' })
   await german.query('select 1')
   const iso = await pgweir.client({ options: '-c DateStyle=ISO' })
@@ -39,7 +39,7 @@ test('a partial DateStyle is completed from the default, not from the last clien
 })
 
 test('a non-ASCII search_path arrives unchanged, whatever client_encoding the last client used', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const pgweir = await sharedPgweir({ database, settings: ONE_SERVER })
   const latin = await pgweir.client()
   await latin.query("set client_encoding to 'LATIN1'")
   const client = await pgweir.client({ options: '-c search_path=schéma' })
@@ -59,7 +59,7 @@ test('a client that only reads leaves no read-only server behind, with track_ext
 })
 
 test('no client gets notifications that another one has asked for', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const pgweir = await sharedPgweir({ database, settings: ONE_SERVER })
   const one = await pgweir.client()
   await one.query('listen news')
   const other = await pgweir.client()
@@ -68,7 +68,7 @@ test('no client gets notifications that another one has asked for', async () => 
 })
 
 test('DEALLOCATE ALL in the middle of a pipeline does not affect other clients', async () => {
-  const pgweir = await startPgweir({ database, settings: ONE_SERVER })
+  const pgweir = await sharedPgweir({ database, settings: ONE_SERVER })
   const sql = pgweir.sql({ max: 1 })
   await Promise.all([sql`select 1 as a`, sql.unsafe('deallocate all').simple(), sql`select 2 as b`])
   const other = pgweir.sql({ max: 1 })

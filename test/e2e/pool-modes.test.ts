@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { serialize } from 'pg-protocol'
 import { describe, expect, test } from 'vitest'
-import { startPgweir } from '../support/e2e/pgweir.ts'
+import { sharedPgweir, startPgweir } from '../support/e2e/pgweir.ts'
 import { failureOf, until } from '../support/e2e/until.ts'
 import { createDatabase } from '../support/postgres.ts'
 
@@ -31,7 +31,7 @@ describe('session mode', () => {
   })
 
   test('the next client gets the same server in a clean state', async () => {
-    const pgweir = await startPgweir({ database, settings })
+    const pgweir = await sharedPgweir({ database, settings })
     const [ada, bob] = (await pgweir.together(2, () => pgweir.client())) as [Client, Client]
     const adas = await pid(ada)
     await ada.query(`set work_mem = '7MB'; set timezone = 'Asia/Tokyo'; create temp table mine (n int)`)
@@ -49,7 +49,7 @@ describe('session mode', () => {
   })
 
   test('a client waits until another client disconnects, and is then served', async () => {
-    const pgweir = await startPgweir({ database, settings })
+    const pgweir = await sharedPgweir({ database, settings })
     const [ada, bob] = [await pgweir.client(), await pgweir.client()]
     await pid(ada)
     const answer = bob.query('select 1 as one')
@@ -60,7 +60,7 @@ describe('session mode', () => {
   })
 
   test('a client that disconnects in the middle of a transaction costs its server', async () => {
-    const pgweir = await startPgweir({ database, settings })
+    const pgweir = await sharedPgweir({ database, settings })
     const ada = await pgweir.client()
     await ada.query('begin; create table never (n int)')
     const adas = await pid(ada)
@@ -91,7 +91,7 @@ describe('session mode', () => {
 
 describe('transaction mode', () => {
   test('clients whose queries do not overlap share one server', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const clients = await pgweir.together(10, () => pgweir.client())
     const pids = await Promise.all(clients.map(pid))
     expect(new Set(pids).size).toBe(1)
@@ -99,7 +99,7 @@ describe('transaction mode', () => {
   })
 
   test('a client waits until another client ends its transaction, and waiting clients are served in order', async () => {
-    const pgweir = await startPgweir({ database })
+    const pgweir = await sharedPgweir({ database })
     const [ada, ...others] = (await pgweir.together(6, () => pgweir.client())) as [Client, ...Client[]]
     await ada.query('begin')
     const served: number[] = []

@@ -18,11 +18,15 @@ export interface SpawnOptions {
 }
 
 /**
- * Whether an option of node applies to workers too. Options about the heap, the stack, profiles and so on do; those that load or run a program
- * concern only the one that was started.
+ * Returns the options of node that apply to workers too: those about the heap, the stack, profiles and so on. Options that load or run a
+ * program concern only the process that was started. An option's value may be an argument of its own.
  */
-function isForEveryProcess(argument: string): boolean {
-  return /^--(max-|stack-|v8-|cpu-prof|heap-prof|perf-|use-|no-)/.test(argument)
+export function optionsForWorkers(options: readonly string[]): string[] {
+  let isKept = false
+  return options.filter((argument) => {
+    if (argument.startsWith('-')) isKept = /^--(max-|stack-|v8-|cpu-prof|heap-prof|perf-|use-|no-)/.test(argument)
+    return isKept
+  })
 }
 
 /** A worker process that can be handed connections which the primary has accepted. */
@@ -34,7 +38,7 @@ export class SpawnedWorker implements WorkerProcess {
 
   constructor({ program, descriptors }: SpawnOptions, listener: WorkerProcessListener) {
     this.#child = fork(program, [], {
-      execArgv: process.execArgv.filter(isForEveryProcess),
+      execArgv: optionsForWorkers(process.execArgv),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
       // Messages contain maps and buffers.
       serialization: 'advanced',

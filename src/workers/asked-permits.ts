@@ -67,11 +67,9 @@ export class AskedPermits implements Permits {
 
   giveBack(): void {
     this.#held--
-    // Any permit that goes back counts as one that was recalled.
+    // Any permit that goes back counts as one that was recalled, so it never has to give up more than it holds.
     if (this.#yielding > 0) this.#yielding--
     else this.#recalls.shift()
-    // It cannot give up more than it holds.
-    while (this.#recalls.length > Math.max(0, this.#held - this.#yielding)) this.#recalls.pop()
     const { line, pool } = this.#options
     line.tell('permitBack', { pool, figures: this.#figures() })
   }

@@ -75,13 +75,16 @@ describe('a server that stays with a replication client', () => {
     const alone = join(desk)
     alone.asks(waiting(1))
     expect(alone.isRefused()).toBe(true)
-    join(desk, { ready: 1 }).asks(waiting(1))
+    const sharing = join(desk, { ready: 1 })
+    sharing.asks(waiting(1))
     expect(alone.isRefused()).toBe(false)
     // The limit is now what all pools have together, including the servers that stay with their clients.
     const late = join(desk)
     late.asks(waiting(1))
     alone.givesBack(NOTHING)
     expect(late.told).toEqual([])
+    sharing.givesBack(NOTHING)
+    expect(late.told).toEqual(['granted'])
   })
 })
 
@@ -121,6 +124,34 @@ test('a worker whose server is refused keeps trying while other workers have ser
   expect(desk.refused(one, POOL), 'Postgres may not have noticed yet').toBe(true)
   clock.advance(200)
   expect(desk.refused(one, POOL), 'Postgres has had time to notice').toBe(false)
+})
+
+test('a refused worker waits a second for servers that others are opening, and a refusal after that is final for some time', () => {
+  const clock = new ManualClock()
+  const desk = new PermitDesk({ clock, sizesOf: (kind) => ({ max: kind === 'pool' ? 5 : 0 }), later: () => {} })
+  const [refused, opening] = [join(desk), join(desk)]
+  for (const each of [refused, opening]) each.asks(waiting(1))
+  expect(refused.isRefused()).toBe(false)
+  clock.advance(999)
+  expect(refused.isRefused()).toBe(false)
+  clock.advance(1)
+  expect(refused.isRefused(), 'the other logins have had time').toBe(true)
+  clock.advance(8_999)
+  expect(refused.isRefused()).toBe(true)
+  clock.advance(1)
+  expect(refused.isRefused()).toBe(false)
+  // For two seconds there may be as many servers as others are opening.
+  const [late, last] = [join(desk), join(desk)]
+  for (const each of [late, last]) each.asks(waiting(1))
+  refused.givesBack(NOTHING)
+  expect(late.told).toEqual([])
+  opening.givesBack(NOTHING)
+  clock.advance(1_999)
+  last.asks(waiting(1))
+  expect([late.told[0], last.told[0]]).toEqual(['granted', undefined])
+  clock.advance(1)
+  last.asks(waiting(1))
+  expect(last.told[0]).toBe('granted')
 })
 
 test('when one limit is raised and another lowered at once, no permit is granted beyond the lowered limit', () => {

@@ -24,24 +24,26 @@ class PlayedConnection implements Kept {
   }
 }
 
-async function start() {
+/** @param tls what becomes of a request for TLS; with `unset`, the primary cannot encrypt anything */
+async function start(tls: 'refused' | 'unanswered' | 'unset' = 'refused') {
   const transport = createMemoryTransport()
   const requests: string[] = []
+  const connections = { closed: 0 }
   await transport.listen({ ...DATABASE, backlog: 10, keepAlive: KEEP_ALIVE }, (channel) => {
     channel.listener = {
       onRead(buffer, from, to) {
         requests.push(buffer.toString('hex', from, to))
-        // Refuses TLS.
-        if (requests.at(-1) === SSL_REQUEST) channel.write(Buffer.from('N'), 0, 1)
+        if (tls === 'refused' && requests.at(-1) === SSL_REQUEST) channel.write(Buffer.from('N'), 0, 1)
       },
       onDrained: () => {},
-      onClosed: () => {},
+      onClosed: () => connections.closed++,
     }
   })
   const due: { readonly ms: number; work(): void }[] = []
   const leftovers = new Leftovers({
     ...{ transport, keepAlive: KEEP_ALIVE },
-    encryption: (how) => ({ ...how, isRequired: false, fingerprint: '', context: {} as TlsContext }),
+    encryption: (how) =>
+      tls === 'unset' ? null : { ...how, isRequired: false, fingerprint: '', context: {} as TlsContext },
     later: (ms, work) => due.push({ ms, work }),
   })
   /** Lets `ms` pass. */
@@ -58,7 +60,7 @@ async function start() {
     leftovers.clear({ pool: 1, connection, key }, () => state.isOver++)
     return state
   }
-  return { leftovers, requests, pass, clear }
+  return { leftovers, requests, connections, pass, clear }
 }
 
 const REQUEST = '0000001004d2162e00000007abcdef01'
@@ -90,6 +92,34 @@ test('no cancel request goes unencrypted to a backend whose connection was encry
   expect(requests).toEqual([SSL_REQUEST])
   await pass(50)
   expect(requests).toEqual([SSL_REQUEST, SSL_REQUEST])
+  leftovers.stop()
+})
+
+test('the connection of a cancel request is closed once it is sent', async () => {
+  const { connections, pass, clear, leftovers } = await start()
+  clear(new PlayedConnection(), 7)
+  await pass(0)
+  expect(connections.closed).toBe(1)
+  leftovers.stop()
+})
+
+test.each([
+  ['refuses TLS', 'refused', 0],
+  ['should use TLS, but none is set up any more', 'unset', 0],
+  ['does not answer for five seconds', 'unanswered', 5_000],
+] as const)('a connection for a cancel request is closed if the server %s', async (_, tls, ms) => {
+  const { requests, connections, pass, clear, leftovers } = await start(tls)
+  const connection = new PlayedConnection()
+  clear(connection, 7, { host: 'db', verifies: 'nothing', isDirect: false })
+  await pass(0)
+  connection.leave()
+  if (ms > 0) {
+    await pass(ms - 1)
+    expect(connections.closed).toBe(0)
+    await pass(1)
+  }
+  expect(connections.closed).toBe(1)
+  expect(requests).not.toContain(REQUEST)
   leftovers.stop()
 })
 

@@ -110,6 +110,16 @@ app = host=a
     expect(loadText(GOOD_INI, { env }).told).toEqual([])
   })
 
+  test('do not arise from variables of other programs; those of ours are in capital letters throughout', () => {
+    const { settings, told } = loadText(GOOD_INI, {
+      env: { MY_APP_DEFAULT_POOL_SIZ: '1', PGWEIR_default_pool_size: '1', PGWEIR_UPSTREAM: undefined },
+    })
+    expect(settings.general.default_pool_size).toBe(20)
+    expect(told).toEqual([
+      'pgweir: warning: the environment variable PGWEIR_default_pool_size is not a setting; did you mean "PGWEIR_DEFAULT_POOL_SIZE"?',
+    ])
+  })
+
   test('include a key given twice in one file, but not one that a second file overrides', () => {
     expect(loadText(`${GOOD_INI}verbose = 1\nverbose = 2\n[databases]\napp = host=b\n`).told).toEqual([
       'pgweir.ini:6: warning: verbose is already set on line 5; this line overrides it',
@@ -312,9 +322,10 @@ describe('a database', () => {
   })
 
   test('without a host needs a directory of unix sockets', () => {
-    const text = '[pgbouncer]\nauth_type = any\nunix_socket_dir =\n[databases]\napp = port=5433\n'
+    const text = '[pgbouncer]\nauth_type = any\nunix_socket_dir =\n[databases]\napp = port=5433\n* = port=5433\n'
     expect(loadText(text).told).toEqual([
       'pgweir.ini:5: error: database "app" has no host, and unix_socket_dir is empty; set host to say where its server is',
+      'pgweir.ini:6: error: database "*" has no host, and unix_socket_dir is empty; set host to say where its server is',
     ])
   })
 

@@ -204,3 +204,12 @@ test('when the process stops, all cancel requests are given up', async () => {
   await quiet()
   expect([over, cancels.count, seen.length, seen[0]?.channel.isOpen]).toEqual([['one', 'two'], 0, 1, false])
 })
+
+test('a cancel request whose connection is still being opened when the process stops reaches no peer', async () => {
+  const { listen, send, cancels, over, seen } = await start()
+  await listen('b')
+  const sending = send('one')
+  cancels.stop()
+  await sending
+  expect([over, seen]).toEqual([['one'], []])
+})

@@ -18,9 +18,17 @@ const APP: ClientClaim = { limit: 'max_db_client_connections', name: 'app' }
 function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
   const clock = new ManualClock()
   const workers = new Workers()
+  const permits: unknown[] = []
+  const noted =
+    (name: string) =>
+    (worker: Worker, ...rest: unknown[]) =>
+      void permits.push([name, worker.number, ...rest])
   const parts = {
     workers,
     clients: new ClientCounts(maxOf),
+    permits: Object.fromEntries(
+      ['opened', 'asked', 'gaveBack', 'missed', 'refused', 'closed'].map((name) => [name, noted(name)]),
+    ),
     spreading: new Spreading(clock, () => workers),
     welcomed: new Lru<string, Welcomed>(10),
   }
@@ -42,7 +50,7 @@ function primary(maxOf: (claim: ClientClaim) => number = () => Infinity) {
     return { worker, answers }
   })
   const [one, other] = all as [(typeof all)[0], (typeof all)[0]]
-  return { ...parts, one, other, sent }
+  return { ...parts, one, other, sent, noted: permits }
 }
 
 test('an admitted client is noted under its worker; a refused client is not noted', () => {
@@ -106,4 +114,23 @@ test('a cancel request whose key names no existing worker is dropped', async () 
   const { one, sent } = primary()
   expect(await one.answers.cancel({ worker: 9, pid: 5, secret: 'abcd' })).toBe(null)
   expect(sent).toEqual([])
+})
+
+test('what a worker says about its permits is noted under that worker', () => {
+  const { other, noted } = primary()
+  const figures = { wanted: 1, waiting: 1, fillsMinimum: false, waitedMs: 5, idleMs: null }
+  other.answers.permitsOpen({ pool: 7, database: 'app', user: 'ada', keepsServers: true })
+  other.answers.permitsAsk({ pool: 7, figures })
+  other.answers.permitBack({ pool: 7, figures })
+  other.answers.permitMissed(7)
+  other.answers.permitsRefused(7)
+  other.answers.permitsClose(7)
+  expect(noted).toEqual([
+    ['opened', 2, 7, 'app', 'ada', true],
+    ['asked', 2, 7, figures],
+    ['gaveBack', 2, 7, figures],
+    ['missed', 2, 7],
+    ['refused', 2, 7],
+    ['closed', 2, 7],
+  ])
 })

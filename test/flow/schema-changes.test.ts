@@ -297,6 +297,16 @@ describe('after DDL', () => {
       await ask({ client: other, postgres }, 'discard all', 'DISCARD ALL')
     }
 
+    /** The client binds by its description of two columns, and the server now has another second one. */
+    async function expectRefusal({ client, postgres }: Awaited<ReturnType<typeof startOutdated>>) {
+      client.send(bindFor(2, '', 's1'), execute(), sync)
+      await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+      postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      expect((await client.answer())[0]).toContain('cached plan must not change result type')
+    }
+
     test('gets its rows if they still match the description', async () => {
       const pair = await startOutdated()
       const { client, postgres } = pair
@@ -328,14 +338,8 @@ describe('after DDL', () => {
       'gets that error also if it knows the rows from the description of a portal, "%s"',
       async (portal) => {
         const pair = await startToldByPortal(portal)
-        const { client, postgres } = pair
         await forget(pair)
-        client.send(bindFor(2, '', 's1'), execute(), sync)
-        await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
-        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
-        await postgres.expect('Describe', 'Execute', 'Sync')
-        postgres.send(error('26000', 'no such statement'), ready())
-        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+        await expectRefusal(pair)
       },
     )
 
@@ -407,14 +411,9 @@ describe('after DDL', () => {
 
       test('gets that error, too, and other clients’ statements are prepared again', async () => {
         const pair = await startForgotten()
-        const { flow, client, postgres } = pair
+        const { flow, postgres } = pair
         const other = await flow.connect()
-        client.send(bindFor(2, '', 's1'), execute(), sync)
-        await postgres.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
-        postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
-        await postgres.expect('Describe', 'Execute', 'Sync')
-        postgres.send(error('26000', 'no such statement'), ready())
-        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+        await expectRefusal(pair)
         other.send(parse('s2', 'select * from t'), describeStatement('s2'), sync)
         await postgres.expect('Parse(#2, select * from t)', 'Describe(statement, #2)', 'Sync')
         postgres.send(parseComplete, parameterDescription(), rowDescription('a', 'c'), ready())

@@ -21,10 +21,14 @@ export function md5Answer(secret: PlainSecret | Md5Secret, userName: string, sal
   return answer(secret.kind === 'md5' ? secret.hash : md5Hash(secret.password, userName), salt)
 }
 
-/** Whether a client's answer to our salt is right. A SCRAM secret cannot verify it, so the result is false then, after the same work. */
-export function verifyMd5(secret: Secret, userName: string, salt: Buffer, given: string): boolean {
-  const isUsable = secret.kind === 'md5' || (secret.kind === 'plain' && !secret.isEmpty)
-  const hash = secret.kind === 'md5' ? secret.hash : md5Hash(secret.kind === 'plain' ? secret.password : '', userName)
+/**
+ * Whether a client's answer to our salt is right. Without a secret, because there is no such user, and with a SCRAM secret, which cannot verify it,
+ * the result is false, after the same work.
+ */
+export function verifyMd5(secret: Secret | null, userName: string, salt: Buffer, given: string): boolean {
+  const isUsable = secret?.kind === 'md5' || (secret?.kind === 'plain' && !secret.isEmpty)
+  const made = md5Hash(secret?.kind === 'plain' ? secret.password : '', userName)
+  const hash = secret?.kind === 'md5' ? secret.hash : made
   return equalInConstantTime(answer(hash, salt), given) && isUsable
 }
 

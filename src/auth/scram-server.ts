@@ -17,11 +17,13 @@ import {
   SCRAM_MECHANISM,
   SCRAM_PLUS_MECHANISM,
 } from './scram-messages.ts'
-import { adHocSalt, mockSecret, type PlainSecret, SCRAM_KEY_BYTES, type ScramSecret, type Secret } from './secrets.ts'
+import { mockSecret, type PlainSecret, SCRAM_KEY_BYTES, type ScramSecret, type Secret, saltFor } from './secrets.ts'
 
 export interface ScramServerOptions {
-  /** The setting `scram_iterations`, for users whose plain password we hold and for users that do not exist. */
+  /** The setting `scram_iterations`, for users whose plain password we hold. */
   readonly iterations: number
+  /** For users that do not exist; without it, as many as for those whose plain password we hold. */
+  readonly mockIterations?: number
   readonly saltKey: Buffer
   /** The hash to bind to this connection; channel binding is offered only if there is one. */
   readonly binding?: Buffer | null
@@ -74,27 +76,24 @@ export class ScramServer {
   readonly #binding: Buffer | null
   #state: State = { name: 'new' }
 
-  /** For a user that does not exist, pass `mockSecret`: nothing differs from then on, except that no proof is valid. */
-  constructor(userName: string, secret: Secret, options: ScramServerOptions) {
-    const { iterations, saltKey, hidesWork = false } = options
+  /** @param secret null for a user that does not exist: nothing differs, except that no proof is valid */
+  constructor(userName: string, secret: Secret | null, options: ScramServerOptions) {
+    const { iterations, mockIterations = iterations, saltKey, hidesWork = false } = options
     this.#idleIterations = hidesWork ? iterations : null
-    this.#secret = isUsable(secret) ? secret : mockSecret(userName, saltKey, iterations)
-    this.#salt = this.#secret.kind === 'scram' ? this.#secret.salt : adHocSalt(userName, this.#secret.password, saltKey)
+    // Derived for users who have a salt, too: the duration must not reveal whether the user exists.
+    const salt = saltFor(userName, secret?.kind === 'plain' ? secret.password : '', saltKey)
+    this.#secret = secret !== null && isUsable(secret) ? secret : mockSecret(salt, mockIterations)
+    this.#salt = this.#secret.kind === 'scram' ? this.#secret.salt : salt
     this.#iterations = this.#secret.kind === 'scram' ? this.#secret.iterations : iterations
     this.#derivation = options.derivation ?? keyDerivation
     this.#nonce = options.nonce ?? createNonce()
     this.#binding = options.binding ?? null
   }
 
-  /** The mechanisms to offer to the client. */
-  get mechanisms(): readonly string[] {
-    return this.#binding === null ? [SCRAM_MECHANISM] : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM]
-  }
-
   /**
    * Takes the client's first message and returns ours. Throws `bad-sasl-message` or `channel-binding-shortened`.
    *
-   * @param mechanism the one of `mechanisms` that the client has selected
+   * @param mechanism the one of `mechanismsFor` that the client has selected
    */
   start(clientFirst: Buffer, mechanism: string = SCRAM_MECHANISM): Buffer {
     invariant(this.#state.name === 'new', 'a SCRAM exchange is started twice')
@@ -185,6 +184,11 @@ export class ScramServer {
   async #deriveVerifier({ password }: PlainSecret): Promise<Verifier> {
     return verifierFrom(await this.#derivation.ownSaltedPassword(password, this.#salt, this.#iterations))
   }
+}
+
+/** Returns the mechanisms to offer to a client. */
+export function mechanismsFor(binding: Buffer | null): readonly string[] {
+  return binding === null ? [SCRAM_MECHANISM] : [SCRAM_PLUS_MECHANISM, SCRAM_MECHANISM]
 }
 
 /** Whether the secret can verify a proof: an md5 secret cannot, and an empty password lets nobody in. */

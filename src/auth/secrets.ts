@@ -123,17 +123,16 @@ export function createSaltKey(): Buffer {
 }
 
 /**
- * Makes a secret for a user that does not exist: no password matches it, and the same name always gets the same salt. It goes through all checks
- * like a real SCRAM secret, so that the work and the messages are the same.
+ * Makes a secret for a user that does not exist: no password matches it. It goes through all checks like a real SCRAM secret, so that the work and
+ * the messages are the same.
+ *
+ * @param salt the one that `saltFor` returns for the user's name and no password, always the same
  */
-export function mockSecret(userName: string, saltKey: Buffer, iterations: number): ScramSecret {
-  return new ScramSecret({
-    iterations,
-    salt: keyed(saltKey, 'mock salt', userName).subarray(0, SCRAM_SALT_BYTES),
-    storedKey: keyed(saltKey, 'mock stored key', userName),
-    serverKey: keyed(saltKey, 'mock server key', userName),
-  })
+export function mockSecret(salt: Buffer, iterations: number): ScramSecret {
+  return new ScramSecret({ iterations, salt, storedKey: NOBODYS_KEY, serverKey: NOBODYS_KEY })
 }
+
+const NOBODYS_KEY = randomBytes(SCRAM_KEY_BYTES)
 
 /** What the authentication request reveals about a secret to a client. */
 export interface SecretShape {
@@ -159,9 +158,12 @@ export function mockShape(userName: string, saltKey: Buffer, shapes: readonly Se
 
 const NO_SHAPE: SecretShape = { kind: 'plain', iterations: null }
 
-/** Returns the salt for a user whose password we hold. It is derived from the key, not random, so it is the same in all processes without storage. */
-export function adHocSalt(userName: string, password: string, saltKey: Buffer): Buffer {
-  return keyed(saltKey, 'ad hoc salt', userName, password).subarray(0, SCRAM_SALT_BYTES)
+/**
+ * Returns the salt for a user whose password we hold or, without a password, for one that does not exist. It is derived from the key, not random, so
+ * it is the same in all processes without storage.
+ */
+export function saltFor(userName: string, password: string, saltKey: Buffer): Buffer {
+  return keyed(saltKey, 'salt', userName, password).subarray(0, SCRAM_SALT_BYTES)
 }
 
 function keyed(key: Buffer, ...parts: string[]): Buffer {

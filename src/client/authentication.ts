@@ -7,8 +7,8 @@ import { randomBytes } from 'node:crypto'
 import { createMd5Salt, verifyMd5 } from '../auth/md5.ts'
 import { verifyPlain } from '../auth/plain.ts'
 import type { ScramKeys } from '../auth/scram-keys.ts'
-import { ScramServer } from '../auth/scram-server.ts'
-import { mockSecret, PlainSecret, type Secret, type SecretShape } from '../auth/secrets.ts'
+import { mechanismsFor, ScramServer } from '../auth/scram-server.ts'
+import { mockSecret, PlainSecret, type Secret, type SecretShape, saltFor } from '../auth/secrets.ts'
 import { PoolerError } from '../problems.ts'
 import {
   AUTHENTICATION_CLEARTEXT,
@@ -32,8 +32,11 @@ export interface AuthenticationOptions {
   readonly secret: Secret | null
   /** With the types ldap and pam: asks the directory or PAM whether a password is right, which takes a while. */
   readonly elsewhere: ((password: string) => Promise<boolean>) | null
-  /** The secret that a user who does not exist is taken to have, so that the course of the login reveals nothing. */
-  readonly mock: SecretShape
+  /**
+   * Returns what the secret of a user who does not exist looks like, so that the course of the login reveals nothing. Takes a while: call it at the
+   * same point for all users.
+   */
+  readonly mock: () => SecretShape
   /** The kinds of secret that occur among the users. */
   readonly kinds: ReadonlySet<Secret['kind']>
   readonly scramIterations: number
@@ -75,7 +78,6 @@ export class Authentication implements FrameSink {
   readonly #options: AuthenticationOptions
   readonly #listener: AuthenticationListener
   readonly #frames = new Frames(MAX_PASSWORD_BYTES)
-  readonly #secret: Secret
   #step: 'new' | 'password' | 'md5' | 'sasl-initial' | 'sasl-response' | 'checking' | 'over' = 'new'
   #salt: Buffer = Buffer.alloc(0)
   #scram: ScramServer | null = null
@@ -83,7 +85,6 @@ export class Authentication implements FrameSink {
   constructor(options: AuthenticationOptions, listener: AuthenticationListener) {
     this.#options = options
     this.#listener = listener
-    this.#secret = options.secret ?? mockOf(options)
   }
 
   /** The client has asked to leave. */
@@ -113,15 +114,17 @@ export class Authentication implements FrameSink {
         this.#step = 'password'
         this.#listener.send(AUTHENTICATION_CLEARTEXT)
         return
-      case 'md5':
+      case 'md5': {
+        const mock = this.#options.mock()
         // As in PgBouncer and Postgres: a user with a SCRAM secret logs in by SCRAM.
-        if ((this.#options.secret?.kind ?? this.#options.mock.kind) === 'scram') this.#startScram()
+        if ((this.#options.secret?.kind ?? mock.kind) === 'scram') this.#startScram()
         else {
           this.#step = 'md5'
           this.#salt = createMd5Salt()
           this.#listener.send(encodeAuthenticationMd5(this.#salt))
         }
         return
+      }
       case 'scram-sha-256':
         this.#startScram()
     }
@@ -172,8 +175,8 @@ export class Authentication implements FrameSink {
       case 'md5': {
         const answer = passwordOf(body)
         if (answer.length === 0) throw new PoolerError('empty-password')
-        const isRight = verifyMd5(this.#secret, this.#options.userName, this.#salt, answer.toString('latin1'))
-        if (isRight && this.#options.secret) this.#prove(NOTHING_LEARNT)
+        const { secret, userName } = this.#options
+        if (verifyMd5(secret, userName, this.#salt, answer.toString('latin1'))) this.#prove(NOTHING_LEARNT)
         else this.#reject(new PoolerError('password-failed'))
         return
       }
@@ -192,14 +195,14 @@ export class Authentication implements FrameSink {
   #checkPassword(password: Buffer): void {
     if (password.length === 0) throw new PoolerError('empty-password')
     this.#step = 'checking'
-    const { type, userName, kinds, scramIterations } = this.#options
+    const { type, userName, secret, kinds, scramIterations } = this.#options
     if (type === 'ldap' || type === 'pam') {
       this.#askElsewhere(password, REFUSED_ELSEWHERE[type])
       return
     }
     const idleIterations = kinds.has('scram') ? scramIterations : null
-    this.#await(verifyPlain(this.#secret, userName, password, idleIterations), (isRight) => {
-      if (!isRight || !this.#options.secret) throw new PoolerError('password-failed')
+    this.#await(verifyPlain(secret ?? this.#mockSecret(), userName, password, idleIterations), (isRight) => {
+      if (!isRight || !secret) throw new PoolerError('password-failed')
       this.#prove({ keys: null, password: new PlainSecret(password.toString()) })
     })
   }
@@ -215,15 +218,29 @@ export class Authentication implements FrameSink {
     })
   }
 
+  /** Returns a secret that nobody knows, and that takes as long to check as those of real users. */
+  #mockSecret(): Secret {
+    const { userName, kinds, saltKey } = this.#options
+    return kinds.has('scram') ? mockSecret(saltFor(userName, '', saltKey), this.#mockIterations()) : NOBODYS_PASSWORD
+  }
+
+  #mockIterations(): number {
+    return this.#options.mock().iterations ?? this.#options.scramIterations
+  }
+
   #startScram(): void {
-    const { type, userName, kinds, scramIterations, saltKey, binding } = this.#options
-    // With the type md5, a user whose plain password we have does not get here.
-    const hidesWork = type === 'scram-sha-256' && kinds.has('plain')
-    // An md5 secret cannot check a SCRAM proof, and must look like the secret of a user that does not exist.
-    const secret = this.#secret.kind === 'md5' ? mockOf(this.#options) : this.#secret
-    this.#scram = new ScramServer(userName, secret, { iterations: scramIterations, saltKey, hidesWork, binding })
+    const { type, userName, secret, kinds, scramIterations, saltKey, binding } = this.#options
     this.#step = 'sasl-initial'
-    this.#listener.send(encodeAuthenticationSasl(this.#scram.mechanisms))
+    this.#listener.send(encodeAuthenticationSasl(mechanismsFor(binding)))
+    // The client is at work on its answer meanwhile.
+    this.#scram = new ScramServer(userName, secret, {
+      iterations: scramIterations,
+      mockIterations: this.#mockIterations(),
+      saltKey,
+      // With the type md5, a user whose plain password we have does not get here.
+      hidesWork: type === 'scram-sha-256' && kinds.has('plain'),
+      binding,
+    })
   }
 
   /** SASLInitialResponse: mechanism, length, data. */
@@ -233,7 +250,7 @@ export class Authentication implements FrameSink {
       throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
     const scram = this.#scram as ScramServer
     const mechanism = body.toString('latin1', 0, nameEnd)
-    if (!scram.mechanisms.includes(mechanism)) throw new PoolerError('bad-sasl-mechanism')
+    if (!mechanismsFor(this.#options.binding).includes(mechanism)) throw new PoolerError('bad-sasl-mechanism')
     const data = body.subarray(nameEnd + 5)
     if (body.readInt32BE(nameEnd + 1) !== data.length)
       throw new PoolerError('bad-message', { what: 'SASLInitialResponse' })
@@ -288,10 +305,4 @@ function passwordOf(body: Buffer): Buffer {
   return body.subarray(0, body.length - 1)
 }
 
-/** Returns a secret that nobody knows, and that takes as long to check as those of real users. */
-function mockOf({ type, kinds, userName, saltKey, scramIterations, mock }: AuthenticationOptions): Secret {
-  if (type === 'plain' && !kinds.has('scram')) return new PlainSecret(randomBytes(MOCK_PASSWORD_BYTES).toString('hex'))
-  return mockSecret(userName, saltKey, mock.iterations ?? scramIterations)
-}
-
-const MOCK_PASSWORD_BYTES = 16
+const NOBODYS_PASSWORD = new PlainSecret(randomBytes(16).toString('hex'))

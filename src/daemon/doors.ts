@@ -160,7 +160,7 @@ export class Doors {
       userName: user,
       secret: isLikeNone ? null : known,
       elsewhere: this.#elsewhere(session, method, user),
-      mock: isAsked ? authQueries.usualShape : mockShape(user, saltKey, users.shapes),
+      mock: () => (isAsked ? authQueries.usualShape : mockShape(user, saltKey, users.shapes)),
       kinds: isAsked ? new Set([...users.kinds, ...authQueries.kinds]) : users.kinds,
       scramIterations: general.scram_iterations,
       saltKey,

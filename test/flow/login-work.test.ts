@@ -1,10 +1,12 @@
-/** The cost of a refusal does not reveal whether the user exists (rule 10). Cost is measured in key derivations. */
+/** The cost of a refusal does not reveal whether the user exists (rule 10). Cost is measured in key derivations, and in digests before them. */
 
-import { createHash } from 'node:crypto'
+import crypto, { createHash } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { keyDerivation } from '../../src/auth/key-derivation.ts'
 import { generateScramSecret } from '../../src/auth/scram-keys.ts'
 import { quiet } from '../support/flow/inbox.ts'
+import { startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow } from '../support/flow/start.ts'
 
 const ITERATIONS = 8
@@ -50,6 +52,37 @@ async function attempt(flow: Flow, work: { derivations: number }, user: string, 
   return { isIn, seen, derivations: work.derivations - before }
 }
 
+/** Counts digests of any kind. */
+function countDigests(): { reset(): void; readonly count: number } {
+  const spy = vi.spyOn(crypto, 'hash')
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    spy.mockRestore()
+    syncBuiltinESMExports()
+  })
+  return {
+    reset: () => spy.mockClear(),
+    get count() {
+      return spy.mock.calls.length
+    },
+  }
+}
+
+/** Begins a login. Returns the first answer, and how many digests were computed until the pooler awaits the next message. */
+async function costOfAnswer(
+  flow: Flow,
+  work: ReturnType<typeof countDigests>,
+  user: string,
+): Promise<[string, number]> {
+  const client = await flow.dial()
+  work.reset()
+  client.send(startup({ user, database: 'app' }))
+  const { name } = await client.inbox.next()
+  await quiet()
+  client.leave()
+  return [name, work.count]
+}
+
 const FILES: Readonly<Record<string, readonly string[]>> = {
   plain: [USERS.plain, NO_PASSWORD],
   md5: [USERS.md5],
@@ -77,6 +110,18 @@ for (const auth_type of ['scram-sha-256', 'plain'])
         for (const user of known) expect(await attempt(flow, work, user)).toEqual(stranger)
         for (const user of known) expect(await attempt(flow, work, user, 'wrong', 'nowhere')).toEqual(stranger)
       })
+
+    test.each(Object.entries(FILES))(
+      'the first answer costs the same if the users have %s secrets',
+      async (_, authFile) => {
+        const work = countDigests()
+        const flow = await start(auth_type, authFile)
+        const stranger = await costOfAnswer(flow, work, 'nobody')
+        if (auth_type === 'scram-sha-256') expect(stranger[1]).toBeGreaterThan(0)
+        for (const user of ['another', ...authFile.map((line) => line.split('"')[1] as string), 'nobody'])
+          expect(await costOfAnswer(flow, work, user)).toEqual(stranger)
+      },
+    )
 
     test('several refusals at the same time cost as much as one after the other', async () => {
       const work = countWork()

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { endPointHash } from '../../../src/auth/channel-binding.ts'
 import { ScramClient } from '../../../src/auth/scram-client.ts'
 import { generateScramSecret } from '../../../src/auth/scram-keys.ts'
+import { mechanismsFor } from '../../../src/auth/scram-server.ts'
 import { PlainSecret } from '../../../src/auth/secrets.ts'
 import { PoolerError } from '../../../src/problems.ts'
 import {
@@ -88,7 +89,7 @@ describe('a login', () => {
   test('is bound if both sides support it, and its keys can be used for a login without channel binding', async () => {
     const text = await generateScramSecret('secret', FEW_ITERATIONS)
     const server = serverFor(BINDING, text)
-    const client = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: server.mechanisms })
+    const client = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: mechanismsFor(BINDING) })
     expect(client.mechanism).toBe('SCRAM-SHA-256-PLUS')
     const outcome = await exchange(client, server)
     expect(outcome.ok && client.isVerified).toBe(true)
@@ -99,14 +100,13 @@ describe('a login', () => {
   })
 
   test('is not bound if one side does not support it', async () => {
-    const notOffered = serverFor(null)
-    expect(notOffered.mechanisms).toEqual(['SCRAM-SHA-256'])
-    const able = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: notOffered.mechanisms })
+    expect(mechanismsFor(null)).toEqual(['SCRAM-SHA-256'])
+    const able = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: mechanismsFor(null) })
     expect(able.mechanism).toBe('SCRAM-SHA-256')
     expect(able.first().toString()).toMatch(/^y,,/)
     const offering = serverFor(BINDING)
-    expect(offering.mechanisms).toEqual(BOTH)
-    const unable = new ScramClient(new PlainSecret('secret'), { offered: offering.mechanisms })
+    expect(mechanismsFor(BINDING)).toEqual(BOTH)
+    const unable = new ScramClient(new PlainSecret('secret'), { offered: BOTH })
     expect(unable.mechanism).toBe('SCRAM-SHA-256')
     expect((await exchange(unable, offering)).ok).toBe(true)
     const again = new ScramClient(new PlainSecret('secret'), { binding: BINDING, offered: ['SCRAM-SHA-256'] })
@@ -159,7 +159,7 @@ describe('a login', () => {
       const certificate = certificateOf(name)
       const server = serverFor(endPointHash(certificate))
       const stream = { getPeerCertificate: () => ({ raw: certificate }) }
-      const session = oracle.startSession([...server.mechanisms], stream)
+      const session = oracle.startSession([...mechanismsFor(endPointHash(certificate))], stream)
       expect(session.mechanism).toBe('SCRAM-SHA-256-PLUS')
       const serverFirst = server.start(Buffer.from(session.response), session.mechanism).toString()
       await oracle.continueSession(session, 'secret', serverFirst, stream)

@@ -16,6 +16,7 @@ import {
   PlainSecret,
   parseSecret,
   type SecretShape,
+  saltFor,
   secretText,
 } from '../../../src/auth/secrets.ts'
 import { FEW_ITERATIONS, problem, recordedSecrets, SALT_KEY, scram, thrownBy } from './support.ts'
@@ -122,14 +123,23 @@ test('each kind of secret is as frequent among unknown users as among known ones
   expect(mockShape('eve', SALT_KEY, [])).toEqual({ kind: 'plain', iterations: null })
 })
 
-test('the mock secret of a name is stable, and differs from that of any other name or key', () => {
-  const ofAda = secretText(mockSecret('ada', SALT_KEY, 4096))
-  expect(secretText(mockSecret('ada', SALT_KEY, 4096))).toBe(ofAda)
-  expect(secretText(mockSecret('bob', SALT_KEY, 4096))).not.toBe(ofAda)
-  expect(secretText(mockSecret('ada', Buffer.alloc(32, 8), 4096))).not.toBe(ofAda)
-  // Different characters with the same last byte.
-  expect(secretText(mockSecret('\u0161da', SALT_KEY, 4096))).not.toBe(ofAda)
-  expect(parseSecret(ofAda).kind).toBe('scram')
+test('the salt of a name is stable, and differs from that of any other name, password or key', () => {
+  const salts = [
+    saltFor('ada', '', SALT_KEY),
+    saltFor('bob', '', SALT_KEY),
+    saltFor('ada', 'x', SALT_KEY),
+    saltFor('adax', '', SALT_KEY),
+    saltFor('ada', '', Buffer.alloc(32, 8)),
+    // Different characters with the same last byte.
+    saltFor('\u0161da', '', SALT_KEY),
+  ].map((salt) => salt.toString('hex'))
+  expect(new Set(salts).size).toBe(salts.length)
+  expect(saltFor('ada', '', SALT_KEY).toString('hex')).toBe(salts[0])
+})
+
+test('a mock secret has the form of a SCRAM secret', () => {
+  const salt = saltFor('ada', '', SALT_KEY)
+  expect(parseSecret(secretText(mockSecret(salt, 4096)))).toMatchObject({ kind: 'scram', iterations: 4096, salt })
 })
 
 test('no object that holds a secret reveals it to inspect() or JSON', async () => {

@@ -49,6 +49,5 @@ export function initdbArguments(options: ClusterOptions): string[] {
     // From version 17 on, PostgreSQL has a locale of its own that knows all of Unicode, wherever it runs.
     ...(options.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []),
     '--no-sync',
-    '--no-instructions',
   ]
 }

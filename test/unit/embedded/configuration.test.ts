@@ -29,6 +29,6 @@ test('the builtin C.UTF-8 locale is used if PostgreSQL has it', () => {
   const options = { dataDirectory: '/d', passwordFile: '/p', superuser: 'ada', authMethod: 'md5' } as const
   expect(initdbArguments({ ...options, major: 18 })).toContain('--builtin-locale=C.UTF-8')
   expect(initdbArguments({ ...options, major: 15 }).join(' ')).toBe(
-    '--pgdata=/d --username=ada --pwfile=/p --auth=md5 --encoding=UTF8 --no-locale --no-sync --no-instructions',
+    '--pgdata=/d --username=ada --pwfile=/p --auth=md5 --encoding=UTF8 --no-locale --no-sync',
   )
 })

@@ -17,10 +17,6 @@ export interface Aged {
 export class AgeQueue<T extends Aged> {
   readonly #heap: T[] = []
 
-  get length(): number {
-    return this.#heap.length
-  }
-
   /** The item that has waited longest; null if the queue is empty. If no item waits any more, it is one of those that no longer wait. */
   get first(): T | null {
     for (;;) {

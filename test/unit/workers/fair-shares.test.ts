@@ -20,6 +20,18 @@ describe('workers that share a pool:', () => {
     expect(chooseWithinPool(other, [other, share(5, 14)])).toBe(null)
   })
 
+  test('a worker with more clients keeps more permits, in proportion', () => {
+    const fewer = share(2, 60)
+    expect(chooseWithinPool(fewer, [fewer, share(6, 114)])).toBe(null)
+  })
+
+  test('of several workers, the one furthest above its share gives up a permit', () => {
+    const poor = share(0, 18)
+    const [rich, richest] = [share(4, 2), share(8, 2)]
+    expect(chooseWithinPool(poor, [rich, richest])?.victim).toBe(richest)
+    expect(chooseWithinPool(poor, [richest, rich])?.victim).toBe(richest)
+  })
+
   test('workers take turns with a single permit: the longest turn ends, and clients that already waited when it began are spared', () => {
     const asking = share(0, 3)
     const idleLonger = share(1, 5, { turnSinceMs: 40 })
@@ -29,6 +41,7 @@ describe('workers that share a pool:', () => {
       isTurn: true,
       sparedSinceMs: 40,
     })
+    expect(chooseWithinPool(asking, [idleLonger, later])?.victim).toBe(idleLonger)
   })
 
   test('a worker that holds a permit does not take another worker’s only one', () => {
@@ -79,6 +92,7 @@ describe('pools that share a limit:', () => {
       isTurn: false,
       sparedSinceMs: 1_500,
     })
+    expect(chooseBetweenPools(asking, [young, old], 500)?.victim).toBe(young)
   })
 
   test('a pool without waiting clients gives up a server first', () => {

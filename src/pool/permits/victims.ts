@@ -4,13 +4,11 @@ import type { Account, Limit } from './limit.ts'
 
 /** Returns the accounts whose idle servers together make room under all of these limits; null if there is a limit under which no room can be made. */
 export function idleVictims(limits: readonly Limit[], asking: Account): Account[] | null {
-  if (limits.length === 0) return []
   const one = longestIdle(limits, asking)
   if (one !== null) return [one]
-  if (limits.length === 1) return null
   const victims: Account[] = []
+  // Each limit needs a victim of its own: an account under two of them is under all, because pools under one limit of a pool share its others too.
   for (const limit of limits) {
-    if (victims.some((victim) => victim.limits.includes(limit))) continue
     const victim = longestIdle([limit], asking)
     if (victim === null) return null
     victims.push(victim)

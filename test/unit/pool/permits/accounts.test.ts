@@ -159,8 +159,9 @@ describe('a shared limit', () => {
       toyPool('old', limit('pool_size', 5), shared),
       toyPool('young', limit('pool_size', 5), shared),
     ]
+    // Opened in the other order.
+    for (const pool of [young, old]) occupy(pool, 1)
     for (const pool of [old, young]) {
-      occupy(pool, 1)
       pool.finish()
       time.nowMs += 10
     }

@@ -17,6 +17,7 @@ const DEEDS = [
   'finish',
   'finish',
   'withdraw',
+  'close',
   'die',
   'start',
   'grow',

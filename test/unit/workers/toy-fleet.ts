@@ -84,6 +84,7 @@ export class ToyPool implements ShareHolder {
   /** Permits that the primary has granted to this pool and that have not arrived here yet. */
   promised = 0
   hasClients = false
+  isClosed = false
   /** The number of clients that were refused because Postgres has no room. */
   refused = 0
 
@@ -181,6 +182,13 @@ export class ToyPool implements ShareHolder {
     this.permits.ask()
   }
 
+  /** The worker has no more use for the pool, which has neither servers nor waiting clients. A permit may be on its way here. */
+  close(): void {
+    this.isClosed = true
+    this.promised = 0
+    this.permits.close()
+  }
+
   /** Its worker has died. Its servers will disappear by themselves. */
   orphan(): void {
     this.leaving = this.total
@@ -251,7 +259,7 @@ export class ToyWorker implements Counter {
   }
 
   pool(database: string, user: string): ToyPool {
-    const known = this.pools.find((pool) => pool.database === database && pool.user === user)
+    const known = this.pools.find((pool) => !pool.isClosed && pool.database === database && pool.user === user)
     if (known) return known
     const number = this.pools.length
     const { desk } = this.#fleet
@@ -327,32 +335,38 @@ export class ToyWorker implements Counter {
 
   granted(pool: number, usesReserve: boolean): void {
     const found = this.pools[pool] as ToyPool
-    if (this.#isAlive) found.promised++
+    if (this.#isAlive && !found.isClosed) found.promised++
     this.later(this.#messageMs, () => {
+      if (found.isClosed) return
       found.promised--
       found.permits.onGranted(usesReserve)
     })
   }
 
   recalled(pool: number, because: string, sparedMs: number | null, isTurn: boolean): void {
-    this.later(this.#messageMs, () => this.pools[pool]?.permits.onRecalled(because, sparedMs, isTurn))
+    this.later(this.#messageMs, () => this.#open(pool)?.permits.onRecalled(because, sparedMs, isTurn))
   }
 
   kept(pool: number): void {
-    this.later(this.#messageMs, () => this.pools[pool]?.permits.onKept())
+    this.later(this.#messageMs, () => this.#open(pool)?.permits.onKept())
   }
 
   floored(pool: number, floor: number): void {
     this.later(this.#messageMs, () => {
-      const found = this.pools[pool]
+      const found = this.#open(pool)
       if (found) found.permits.floor = floor
     })
   }
 
   polled(pools: readonly number[]): void {
     this.later(this.#messageMs, () => {
-      for (const pool of pools) this.pools[pool]?.permits.tellFigures()
+      for (const pool of pools) this.#open(pool)?.permits.tellFigures()
     })
+  }
+
+  #open(number: number): ToyPool | undefined {
+    const pool = this.pools[number]
+    return pool?.isClosed ? undefined : pool
   }
 }
 
@@ -402,6 +416,6 @@ export class ToyFleet {
   }
 
   sweep(idleTimeoutMs = Infinity): void {
-    for (const { pools } of this.alive) for (const pool of pools) pool.sweep(idleTimeoutMs)
+    for (const { pools } of this.alive) for (const pool of pools) if (!pool.isClosed) pool.sweep(idleTimeoutMs)
   }
 }

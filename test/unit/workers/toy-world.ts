@@ -110,6 +110,12 @@ export class World {
     worker.die()
   }
 
+  /** A pool without servers and clients is closed. */
+  close(who: number): void {
+    const pool = this.pool(who)
+    if (pool !== null && pool.total === 0 && pool.waiting.length === 0) pool.close()
+  }
+
   start(): void {
     if (this.fleet.alive.length < 5) this.fleet.start()
   }

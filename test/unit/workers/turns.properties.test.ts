@@ -12,7 +12,7 @@ interface Step {
   readonly deed: { readonly what: Deed; readonly who: number; readonly limits: Partial<Limits> }
 }
 
-type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'die' | 'start' | 'reload' | 'rest'
+type Deed = 'come' | 'finish' | 'breakOff' | 'withdraw' | 'withdrawAll' | 'close' | 'die' | 'start' | 'reload' | 'rest'
 
 interface Steps {
   /** The weight of each deed. */
@@ -65,7 +65,10 @@ const anyLimits = fc.record({
 })
 
 test('whatever limits are reloaded, no limit is exceeded, every waiting client is served, and all permits come back', () => {
-  const deeds = { come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, die: 1, start: 1, reload: 4, rest: 1 }
+  const deeds = {
+    ...{ come: 10, finish: 5, breakOff: 3, withdraw: 1, withdrawAll: 1, close: 1 },
+    ...{ die: 1, start: 1, reload: 4, rest: 1 },
+  }
   const passesMs = [0, 0.1, 0.3, 1, 7, 30, 60, 300]
   const steps = stepsOf({ deeds, who: mostlyOfOnePool, limits: anyLimits, passesMs, most: 80 })
   fc.assert(

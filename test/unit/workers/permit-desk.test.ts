@@ -44,6 +44,7 @@ function join(desk: PermitDesk, { keepsServers = false, ready = 0 } = {}) {
     floors,
     asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
     givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
+    closes: () => desk.closed(counter, POOL),
     isRefused: () => !desk.refused(counter, POOL),
   }
 }
@@ -88,7 +89,7 @@ describe('a server that stays with a replication client', () => {
   })
 })
 
-test('a server recalled twice, because of figures from before the first recall, comes back once and is not waited for again', () => {
+test('a server that is on its way back is not recalled again because of figures from before the recall, nor waited for again', () => {
   const [one, other, third] = open(3)
   one.asks(waiting(1))
   one.asks(IDLE)
@@ -97,6 +98,7 @@ test('a server recalled twice, because of figures from before the first recall, 
   // Sent before it had received the recall.
   one.asks(IDLE)
   other.asks(waiting(2))
+  expect(one.told).toEqual(['granted', 'recalled'])
   one.givesBack(NOTHING)
   expect(other.told).toEqual(['granted'])
   other.asks(IDLE)
@@ -202,4 +204,37 @@ test('busy surplus servers are not counted on: a waiting worker gets a server th
   idle.asks(IDLE)
   busy.asks(waiting(1, 2))
   expect(idle.told).toEqual(['granted', 'recalled'])
+})
+
+describe('a pool of a worker that is closed', () => {
+  test('gets no permit, even if its clients were waiting when it was last heard of', () => {
+    const [one, other, third] = open(3)
+    one.asks(waiting(1))
+    other.asks(waiting(1))
+    other.closes()
+    one.givesBack(NOTHING)
+    third.asks(waiting(1))
+    expect([other.told, third.told]).toEqual([[], ['granted']])
+  })
+
+  test('frees a permit that was on its way to it', () => {
+    const [one, other] = open(2)
+    one.asks(waiting(1))
+    other.asks(waiting(1))
+    one.closes()
+    expect(other.told).toEqual(['granted'])
+  })
+
+  test('leaves its limits to the workers that still have the pool, and no limits if none has', () => {
+    const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: () => ({ max: 1 }), later: () => {} })
+    const [one, other] = [join(desk), join(desk)]
+    one.asks(waiting(1))
+    other.closes()
+    const late = join(desk)
+    late.asks(waiting(1))
+    expect(late.told).toEqual([])
+    late.closes()
+    one.closes()
+    expect([...desk.limits]).toEqual([])
+  })
 })

@@ -170,7 +170,7 @@ export class PermitDesk {
     }
     // No other worker has anything. If some had servers a moment ago, Postgres may not have noticed yet that these are gone, or it has counted other
     // logins that it refused as well. Then it is worth waiting.
-    if (ready === 0 && held === 0) return nowMs - (this.#readyMs.get(limit) ?? -Infinity) < HOPING_MS
+    if (held === 0) return nowMs - (this.#readyMs.get(limit) ?? -Infinity) < HOPING_MS
     if (ready > 0) this.#readyMs.set(limit, nowMs)
     // Servers that other workers are opening may have taken the room. If these come to nothing either, the refusal is final.
     else if (nowMs >= remote.hopesAgainMs) {

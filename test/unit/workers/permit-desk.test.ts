@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
+import type { LimitKind } from '../../../src/pool/permits/book.ts'
 import type { PoolFigures } from '../../../src/workers/messages.ts'
 import { PermitDesk } from '../../../src/workers/permit-desk.ts'
 import type { Counter } from '../../../src/workers/remote-pool.ts'
@@ -156,6 +157,19 @@ test('a refused worker waits a second for servers that others are opening, and a
   expect(last.told[0]).toBe('granted')
 })
 
+test('while Postgres has no room, there are no more servers than are ready, whatever others are opening', () => {
+  const sizesOf = (kind: string) => ({ max: kind === 'pool' ? 5 : 0 })
+  const desk = new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
+  const [opening, refused, late] = [join(desk, { ready: 1 }), join(desk), join(desk)]
+  opening.asks(waiting(2))
+  refused.asks(waiting(1))
+  expect(refused.isRefused()).toBe(false)
+  refused.givesBack(NOTHING)
+  opening.givesBack(waiting(0, 1))
+  late.asks(waiting(1))
+  expect(late.told).toEqual([])
+})
+
 test('when one limit is raised and another lowered at once, no permit is granted beyond the lowered limit', () => {
   const sizes = { pool: 1, database: 0, user: 0 }
   const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: (kind) => ({ max: sizes[kind] }), later: () => {} })
@@ -225,6 +239,17 @@ describe('a pool of a worker that is closed', () => {
     expect(other.told).toEqual(['granted'])
   })
 
+  test('is told nothing more', () => {
+    let min = 0
+    const sizesOf = (kind: string) => (kind === 'pool' ? { max: 10, min } : { max: 0 })
+    const desk = new PermitDesk({ clock: new ManualClock(), sizesOf, later: () => {} })
+    const one = join(desk)
+    one.closes()
+    min = 2
+    desk.resize()
+    expect(one.floors).toEqual([])
+  })
+
   test('leaves its limits to the workers that still have the pool, and no limits if none has', () => {
     const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: () => ({ max: 1 }), later: () => {} })
     const [one, other] = [join(desk), join(desk)]
@@ -236,5 +261,210 @@ describe('a pool of a worker that is closed', () => {
     late.closes()
     one.closes()
     expect([...desk.limits]).toEqual([])
+  })
+})
+
+test('each pool of a worker has permits of its own, and what arrives after the end of a pool or a worker is ignored', () => {
+  const desk = new PermitDesk({ clock: new ManualClock(), sizesOf: () => ({ max: 0 }), later: () => {} })
+  const granted: number[] = []
+  const told = { recalled: () => {}, kept: () => {}, floored: () => {}, polled: () => {}, ready: () => 0 }
+  const worker: Counter = { ...told, granted: (pool) => granted.push(pool) }
+  for (const pool of [1, 2]) desk.opened(worker, pool, 'app', 'ada')
+  desk.asked(worker, 1, waiting(1))
+  desk.asked(worker, 2, waiting(1))
+  expect([granted, desk.held]).toEqual([[1, 2], 2])
+  const say = (pool: number) => {
+    desk.asked(worker, pool, waiting(1))
+    desk.missed(worker, pool)
+    expect(desk.refused(worker, pool)).toBe(false)
+    desk.gaveBack(worker, pool, NOTHING)
+    desk.closed(worker, pool)
+  }
+  desk.closed(worker, 1)
+  say(1)
+  expect(desk.held).toBe(1)
+  desk.left(worker)
+  say(2)
+  expect([granted, desk.held]).toEqual([[1, 2], 0])
+  expect([...desk.limits]).toEqual([])
+})
+
+describe('while clients wait for permits that other workers have', () => {
+  /** A desk with timers that run as the clock is moved. */
+  function start(sizes: Partial<Record<LimitKind, number>>) {
+    const clock = new ManualClock()
+    const due: { readonly atMs: number; work(): void }[] = []
+    const sizesOf = (kind: LimitKind) => ({ max: sizes[kind] ?? 0 })
+    const later = (ms: number, work: () => void) => void due.push({ atMs: clock.nowMs + ms, work })
+    const desk = new PermitDesk({ clock, sizesOf, later })
+    const pass = (ms: number) => {
+      for (let left = ms; left > 0; left--) {
+        clock.advance(1)
+        for (const { work } of due.splice(0, due.findLastIndex(({ atMs }) => atMs <= clock.nowMs) + 1)) work()
+      }
+    }
+    const join = (user = 'ada') => {
+      const told: string[] = []
+      let polls = 0
+      const counter: Counter = {
+        granted: () => told.push('granted'),
+        recalled: (_pool, because, _sparedMs, isTurn) =>
+          told.push(isTurn ? `give up: ${because}` : `close: ${because}`),
+        kept: () => told.push('kept'),
+        floored: () => {},
+        polled: (pools) => {
+          expect(pools).toEqual([POOL])
+          polls++
+        },
+        ready: () => 0,
+      }
+      desk.opened(counter, POOL, 'app', user)
+      return {
+        told,
+        get polls() {
+          return polls
+        },
+        asks: (figures: PoolFigures) => desk.asked(counter, POOL, figures),
+        givesBack: (figures: PoolFigures) => desk.gaveBack(counter, POOL, figures),
+        misses: () => desk.missed(counter, POOL),
+        /** Gets permits for clients that keep their servers busy from now on. */
+        fills(permits: number) {
+          this.asks(waiting(permits))
+          expect(told.splice(0)).toHaveLength(permits)
+          this.asks(waiting(0, permits))
+          return this
+        },
+      }
+    }
+    return { sizes, desk, join, pass, due }
+  }
+
+  test('they take turns: each gets a permit, and gives it up when another worker has waited', () => {
+    const { join, pass } = start({ pool: 1 })
+    const workers = [join(), join(), join()] as const
+    for (const worker of workers) worker.asks(waiting(1))
+    const order: number[] = []
+    for (let turn = 0; turn < 6; turn++) {
+      pass(10)
+      const holder = workers.findIndex(({ told }) => told.splice(0).includes('give up: evicted'))
+      order.push(holder)
+      workers[holder]?.givesBack(waiting(1))
+    }
+    expect(order).toEqual([0, 1, 2, 0, 1, 2])
+  })
+
+  test('a second worker is asked once the first has not given up a permit for 200 ms', () => {
+    const { join, pass } = start({ pool: 2 })
+    const holders = [join().fills(1), join().fills(1)]
+    join().asks(waiting(1))
+    const asked = () => holders.map(({ told }) => told.length)
+    pass(190)
+    expect(asked()).toEqual([1, 0])
+    pass(10)
+    expect(asked()).toEqual([1, 1])
+  })
+
+  test('a worker that gives up its permit for no one any more is told to go on', () => {
+    const { join, pass } = start({ pool: 1 })
+    const holder = join().fills(1)
+    const asking = join()
+    asking.asks(waiting(1))
+    asking.asks(NOTHING)
+    pass(10)
+    expect(holder.told).toEqual(['give up: evicted', 'kept'])
+    pass(50)
+    expect(holder.told).toHaveLength(2)
+  })
+
+  test('permits move one by one to a worker with more clients, 50 ms apart, since each move costs a connection', () => {
+    const { join, pass } = start({ pool: 10 })
+    const [rich, poor] = [join().fills(9), join().fills(1)]
+    pass(5_000)
+    rich.asks(waiting(1, 9))
+    const moves: number[] = []
+    for (let ms = 0; ms <= 200; ms += 10) {
+      poor.asks(waiting(50, 1 + moves.length))
+      if (rich.told.length > 0) {
+        moves.push(ms)
+        expect(rich.told.splice(0)).toEqual(['give up: evicted'])
+        rich.givesBack(waiting(1, 9 - moves.length))
+      }
+      pass(10)
+    }
+    expect(moves).toEqual([0, 50, 100, 150, 200])
+  })
+
+  test('surplus permits are taken from the worker that has most', () => {
+    const { sizes, desk, join, pass } = start({ pool: 6 })
+    const [few, many] = [join().fills(2), join().fills(4)]
+    sizes.pool = 3
+    desk.resize()
+    pass(10)
+    const surplus = 'give up: too many servers in the pool'
+    expect([few.told, many.told]).toEqual([[surplus], [surplus, surplus]])
+    pass(100)
+    expect([few.told.length, many.told.length]).toEqual([1, 2])
+  })
+
+  test('between pools under one limit, the pool whose clients have waited least gives one up', () => {
+    const { join, pass } = start({ database: 2 })
+    const [patient, fresh] = [join('ada').fills(1), join('bob').fills(1)]
+    fresh.asks(waiting(1, 1))
+    patient.asks({ ...waiting(1, 1), waitedMs: 3_000 })
+    for (const { told } of [patient, fresh]) told.length = 0
+    const asking = join('eve')
+    asking.asks({ ...waiting(1), waitedMs: 5_000 })
+    pass(10)
+    expect([patient.told, fresh.told]).toEqual([[], ['give up: evicted']])
+    fresh.givesBack(waiting(1))
+    expect(asking.told).toEqual(['granted'])
+  })
+
+  test('everyone concerned is asked for figures every 10 ms, and nobody when no client waits', () => {
+    const { join, pass, due } = start({ pool: 1 })
+    const [holder, asking, idle, stranger] = [join(), join(), join(), join('bob')]
+    holder.asks(waiting(1))
+    pass(50)
+    expect(holder.polls).toBe(0)
+    asking.asks(waiting(1))
+    asking.asks(waiting(1))
+    pass(50)
+    expect([holder, asking, idle, stranger].map(({ polls }) => polls)).toEqual([5, 5, 0, 0])
+    holder.givesBack(NOTHING)
+    pass(50)
+    expect([holder.polls, asking.polls]).toEqual([5, 5])
+    expect(due).toEqual([])
+  })
+
+  test('an idle server that was leased before it could be closed is not counted on: another one is closed', () => {
+    const { join } = start({ pool: 2 })
+    const [longer, shorter] = [join(), join()]
+    for (const worker of [longer, shorter]) worker.asks(waiting(1))
+    longer.asks({ ...IDLE, idleMs: 200 })
+    shorter.asks({ ...IDLE, idleMs: 100 })
+    const asking = join()
+    asking.asks(waiting(1))
+    expect([longer.told.at(-1), shorter.told.at(-1)]).toEqual(['close: evicted', 'granted'])
+    longer.misses()
+    asking.asks(waiting(1))
+    expect(shorter.told.at(-1)).toBe('close: evicted')
+    shorter.givesBack(NOTHING)
+    expect(asking.told).toEqual(['granted'])
+  })
+
+  test('a permit of a turn that comes back first is not taken for an idle one that was missed', () => {
+    const { join } = start({ pool: 2 })
+    const holder = join().fills(2)
+    const [second, third] = [join(), join()]
+    second.asks(waiting(1))
+    // One of its servers was idle just before it received that.
+    holder.asks({ ...NOTHING, wanted: 2, idleMs: 100 })
+    second.asks(waiting(1))
+    expect(holder.told).toEqual(['give up: evicted', 'close: evicted'])
+    holder.givesBack(waiting(1, 1))
+    expect(second.told).toEqual(['granted'])
+    holder.misses()
+    third.asks(waiting(1))
+    expect([holder.told.slice(2), second.told.slice(1)]).toEqual([['give up: evicted'], []])
   })
 })

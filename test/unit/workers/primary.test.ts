@@ -96,6 +96,9 @@ interface Options {
   readonly maxClients?: number
   readonly answers?: Partial<Answers<ToWorker>>
   readonly standing?: readonly ControlCall[]
+  readonly control?: Partial<Control>
+  /** The numbers of permits under each limit. */
+  readonly sizes?: { max: number }
   /** Called when a process is created; may throw. */
   readonly onSpawn?: () => void
 }
@@ -106,6 +109,8 @@ function fleet({
   answers = {},
   leftovers = NO_LEFTOVERS,
   standing = [],
+  control = {},
+  sizes = { max: 1 },
   onSpawn,
 }: Options = {}) {
   const clock = new ManualClock()
@@ -126,11 +131,11 @@ function fleet({
     tallyNames: new TallyNames(10),
     work: () => 'the settings',
     maxClients: () => maxClients,
-    control: {} as Control,
+    control: control as Control,
     standing,
     onServing: () => void told.push('one serves'),
-    onWorkerGone: () => {},
-    sizesOf: () => ({ max: 1 }),
+    onWorkerGone: (number) => void told.push(`${number} is gone`),
+    sizesOf: () => sizes,
     later: () => {},
     leftovers,
     silenceMs: () => 5_000,
@@ -154,13 +159,14 @@ describe('starting', () => {
   test('ends when all workers serve, and returns their addresses', async () => {
     const { primary } = fleet()
     expect(await primary.start()).toEqual(ADDRESSES)
+    expect(primary.addresses).toEqual(ADDRESSES)
     expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([
       [1, 'serving'],
       [2, 'serving'],
     ])
   })
 
-  test('reports each worker that begins to serve, replacements included', async () => {
+  test('reports each worker that begins to serve, replacements included, and each that is gone', async () => {
     const { primary, told, clock, worker } = fleet()
     await primary.start()
     expect(told).toEqual(['one serves', 'one serves'])
@@ -169,7 +175,7 @@ describe('starting', () => {
     clock.advance(100)
     primary.sweep()
     await settled()
-    expect(told).toEqual(['one serves', 'one serves', 'one serves'])
+    expect(told).toEqual(['one serves', 'one serves', '1 is gone', 'one serves'])
   })
 
   test('fails with the error of the first worker that cannot start', async () => {
@@ -263,6 +269,18 @@ describe('permits', () => {
     expect(worker(1).told).toEqual(['permitGranted {"pool":1,"usesReserve":false}'])
   })
 
+  test('are granted when a limit has been raised', async () => {
+    const sizes = { max: 1 }
+    const { primary, worker } = fleet({ sizes })
+    await primary.start()
+    await ask(worker(0))
+    await ask(worker(1))
+    sizes.max = 2
+    primary.resize()
+    await settled()
+    expect(worker(1).told).toEqual(['permitGranted {"pool":1,"usesReserve":false}'])
+  })
+
   test('of a dead worker are granted to others only once its backends have ended', async () => {
     const cleared: { readonly leftover: Leftover; over(): void }[] = []
     const { primary, worker } = fleet({
@@ -305,7 +323,7 @@ describe('a worker that', () => {
   })
 
   test('is silent for too long is killed and replaced', async () => {
-    const { primary, played, clock, worker } = fleet()
+    const { primary, played, clock, worker, lines } = fleet()
     await primary.start()
     for (let second = 0; second < 7; second++) {
       clock.advance(1_000)
@@ -316,10 +334,47 @@ describe('a worker that', () => {
     await settled()
     expect(worker(0).told).toContain('SIGKILL')
     expect(worker(1).told).not.toContain('SIGKILL')
+    expect(lines.join()).toContain('worker 1 (pid 1000) has not responded for 6000 ms and is killed')
     clock.advance(1_000)
     primary.sweep()
     await settled()
     expect(played).toHaveLength(3)
+  })
+
+  test('ends by itself though nobody has told it to is replaced', async () => {
+    const { primary, played, clock, worker, lines } = fleet()
+    await primary.start()
+    worker(0).die('exit code 0')
+    await settled()
+    expect(lines.at(-1)).toContain('(exit code 0); its clients lost their connections; a new worker starts in 100 ms')
+    clock.advance(100)
+    primary.sweep()
+    await settled()
+    expect(played).toHaveLength(3)
+  })
+
+  test('replaces a crashed one and cannot start counts as one more crash, and had no clients', async () => {
+    let starts = 0
+    const { primary, played, clock, worker, lines } = fleet({
+      workers: 1,
+      answers: { start: () => (++starts === 2 ? Promise.reject(new Error('no memory')) : ADDRESSES) },
+    })
+    await primary.start()
+    worker(0).die('SIGSEGV')
+    await settled()
+    clock.advance(100)
+    primary.sweep()
+    await settled()
+    expect(lines.join()).toContain('a worker could not be started: no memory')
+    expect(lines.join()).toContain('ended before it was ready (SIGKILL); a new worker starts in 200 ms')
+    clock.advance(199)
+    primary.sweep()
+    await settled()
+    expect(played).toHaveLength(2)
+    clock.advance(1)
+    primary.sweep()
+    await settled()
+    expect(await primary.workers()).toMatchObject([{ state: 'serving', restarts: 2 }])
   })
 
   test('is slow to start is killed only after half a minute', async () => {
@@ -763,7 +818,7 @@ test('workers are replaced one by one, each once its successor serves', async ()
 
 test('a worker that cannot be started for lack of memory is started again later', async () => {
   let spawns = 0
-  const { primary, played, clock, worker } = fleet({
+  const { primary, played, clock, worker, lines } = fleet({
     workers: 1,
     onSpawn() {
       if (++spawns === 2) throw new Error('spawn ENOMEM')
@@ -772,11 +827,17 @@ test('a worker that cannot be started for lack of memory is started again later'
   await primary.start()
   worker(0).die('SIGSEGV')
   await settled()
-  for (let looks = 0; looks < 3; looks++) {
-    clock.advance(10_000)
-    primary.sweep()
-    await settled()
-  }
+  clock.advance(100)
+  primary.sweep()
+  await settled()
+  expect(lines.at(-1)).toContain('a worker could not be started: spawn ENOMEM')
+  clock.advance(199)
+  primary.sweep()
+  await settled()
+  expect([spawns, played.length]).toEqual([2, 1])
+  clock.advance(1)
+  primary.sweep()
+  await settled()
   expect(played).toHaveLength(2)
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
@@ -829,6 +890,78 @@ test('once shutdown has begun no worker is replaced, not even one whose successo
   expect(lines).not.toContain('all workers have been replaced')
 })
 
+test('once shutdown has begun no crashed worker is replaced, even if that was due, or if shutdown began during the start', async () => {
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  const { primary, played, clock } = fleet({ answers: { start: () => starting } })
+  const started = primary.start()
+  await settled()
+  primary.beginEnd()
+  served()
+  await started
+  for (const each of played) each.die('SIGSEGV')
+  await primary.ended()
+  clock.advance(60_000)
+  primary.sweep()
+  await settled()
+  expect(played).toHaveLength(2)
+  const later = fleet()
+  await later.primary.start()
+  later.worker(0).die('SIGSEGV')
+  await settled()
+  later.primary.beginEnd()
+  later.clock.advance(60_000)
+  later.primary.sweep()
+  await settled()
+  expect(later.played).toHaveLength(2)
+})
+
+test('the workers have ended when the last one has', async () => {
+  const { primary, worker } = fleet()
+  await primary.start()
+  primary.beginEnd()
+  let isOver = false
+  const ended = primary.ended().then(() => {
+    isOver = true
+  })
+  worker(0).die('exit code 0')
+  await settled()
+  expect(isOver).toBe(false)
+  worker(1).die('exit code 0')
+  await ended
+})
+
+test('a second replacement is refused while one runs, and possible afterwards', async () => {
+  const { primary, played, worker } = fleet({ workers: 1 })
+  await primary.restarting
+  await primary.start()
+  primary.restart(0)
+  await settled()
+  expect(() => primary.restart(0)).toThrow(PoolerError)
+  worker(0).die('exit code 0')
+  await primary.restarting
+  primary.restart(0)
+  await settled()
+  expect(played).toHaveLength(3)
+})
+
+test('a command from the console of a worker is carried out by the primary', async () => {
+  const killed: number[] = []
+  const { primary, worker } = fleet({
+    control: {
+      async killClient(id) {
+        killed.push(id)
+        return true
+      },
+    },
+  })
+  await primary.start()
+  expect(await worker(1).line.ask('control', { name: 'killClient', args: [17] })).toBe(true)
+  expect(killed).toEqual([17])
+})
+
 test('once shutdown has begun a replacement is refused', async () => {
   const { primary } = fleet()
   await primary.start()
@@ -838,7 +971,7 @@ test('once shutdown has begun a replacement is refused', async () => {
 
 test('a worker stays if its successor cannot start', async () => {
   let starts = 0
-  const { primary, played, clock } = fleet({
+  const { primary, played, clock, worker } = fleet({
     workers: 1,
     answers: { start: () => (++starts === 1 ? ADDRESSES : Promise.reject(new Error('no memory'))) },
   })
@@ -851,6 +984,66 @@ test('a worker stays if its successor cannot start', async () => {
   await settled()
   expect(played).toHaveLength(2)
   expect((await primary.workers()).map(({ number, state }) => [number, state])).toEqual([[1, 'serving']])
+  worker(0).die('SIGSEGV')
+  await settled()
+  clock.advance(100)
+  primary.sweep()
+  await settled()
+  expect(played, 'it still has its seat, and is replaced').toHaveLength(3)
+})
+
+test('a worker that crashes while its successor starts is not told to drain, and the others are replaced all the same', async () => {
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  let starts = 0
+  const { primary, played, worker, lines } = fleet({
+    answers: { start: () => (++starts === 3 ? starting : ADDRESSES) },
+  })
+  await primary.start()
+  primary.restart(0)
+  await settled()
+  worker(0).die('SIGSEGV')
+  await settled()
+  served()
+  await settled()
+  expect(played).toHaveLength(4)
+  worker(1).die('exit code 0')
+  await primary.restarting
+  expect(lines.at(-1)).toBe('all workers have been replaced')
+})
+
+test('no further worker is replaced once shutdown has begun', async () => {
+  const { primary, played, worker } = fleet()
+  await primary.start()
+  primary.restart(0)
+  await settled()
+  primary.beginEnd()
+  worker(0).die('exit code 0')
+  await primary.restarting
+  expect(played).toHaveLength(3)
+})
+
+test('a worker that crashes while others are still starting is replaced', async () => {
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  let starts = 0
+  const { primary, played, clock, worker } = fleet({
+    answers: { start: () => (++starts === 2 ? starting : ADDRESSES) },
+  })
+  const started = primary.start()
+  await settled()
+  worker(0).die('SIGSEGV')
+  await settled()
+  served()
+  await started
+  clock.advance(100)
+  primary.sweep()
+  await settled()
+  expect(played).toHaveLength(3)
 })
 
 describe('the log says of a worker that ends', () => {
@@ -882,7 +1075,7 @@ describe('the log says of a worker that ends', () => {
   })
 
   test('that its clients are lost, if it crashes while its successor starts', async () => {
-    const { primary, worker, lines } = await replacing()
+    const { primary, played, clock, worker, lines } = await replacing()
     worker(0).die('SIGSEGV')
     await settled()
     expect(lines.slice(1)).toEqual(['worker 1 (pid 1000) ended (SIGSEGV); its clients lost their connections'])
@@ -890,6 +1083,10 @@ describe('the log says of a worker that ends', () => {
     worker(1).die('exit code 1')
     await primary.restarting
     expect(lines[2]).toBe('worker 2 (pid 1001) ended before it was ready (exit code 1); a new worker starts in 100 ms')
+    clock.advance(100)
+    primary.sweep()
+    await settled()
+    expect(played).toHaveLength(3)
   })
 
   for (const [when, end] of [
@@ -931,4 +1128,66 @@ test('stop() tells all workers to stop and waits until they have ended', async (
   await primary.start()
   await primary.stop()
   expect(await primary.workers()).toEqual([])
+})
+
+test('after stop() no worker is started: none for one that has crashed before, and none by a replacement', async () => {
+  const { primary, played, clock, worker } = fleet()
+  await primary.start()
+  worker(0).die('SIGSEGV')
+  await settled()
+  await primary.stop()
+  clock.advance(60_000)
+  primary.sweep()
+  await settled()
+  expect(() => primary.restart(0)).toThrow('pooler is shutting down')
+  expect(played).toHaveLength(2)
+})
+
+test('workers that do not end when they are told to stop are killed after five seconds, which is nothing to report', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  let served = () => {}
+  const starting = new Promise<typeof ADDRESSES>((resolve) => {
+    served = () => resolve(ADDRESSES)
+  })
+  let starts = 0
+  const { primary, worker, lines } = fleet({
+    answers: { start: () => (++starts === 2 ? starting : ADDRESSES), stop: () => null },
+  })
+  const started = primary.start()
+  await settled()
+  const stopped = primary.stop()
+  // Too late to count as serving.
+  served()
+  await started
+  await vi.advanceTimersByTimeAsync(4_999)
+  expect(worker(0).told).not.toContain('SIGKILL')
+  await vi.advanceTimersByTimeAsync(1)
+  await stopped
+  expect([worker(0).told, worker(1).told].map((told) => told.includes('SIGKILL'))).toEqual([true, true])
+  expect(lines.filter((line) => line.includes('ended'))).toEqual([])
+})
+
+test('stop() leaves no timer behind', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  const { primary, worker } = fleet()
+  await primary.start()
+  await primary.stop()
+  expect(worker(0).told).not.toContain('SIGKILL')
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('once shutdown has begun, connections that still arrive go to the worker with most clients', async () => {
+  const { primary, worker } = fleet()
+  await primary.start()
+  worker(0).line.tell('load', 5)
+  await settled()
+  expect(primary.nextInTurn()?.number).toBe(2)
+  primary.beginEnd()
+  expect(primary.nextInTurn()?.number).toBe(1)
 })

@@ -227,7 +227,7 @@ export const REMEDIES: Readonly<Record<string, Readonly<Partial<Record<ProblemKi
       'Let it connect again, or raise the setting. A pool in the application should close idle connections earlier.',
     ),
     'wait-cancelled': when(
-      'The client canceled a query that waited for a server, or a console command that waited.',
+      'The client canceled a query that waited for a server or had not begun there, or a console command that waited.',
       'Nothing, if this was intended. Otherwise see [clients wait](#clients-wait).',
     ),
   },

@@ -551,6 +551,7 @@ export class Relay implements Handler, Waiter, RequestsListener, RepliesListener
       const stretch = this.#stretch
       this.session.cancels.send(server, {
         isStillWanted: () => this.server === server && this.#stretch === stretch && !server.ledger.isEmpty,
+        sent: () => this.#requests.onCancelSent(),
         over,
       })
       return

@@ -113,6 +113,9 @@ const toServer = new Outbox()
 /** What is skipped after a wait for a server was cancelled: `one` request, or the rest of an extended batch up to its Sync, as in Postgres. */
 type Skipping = 'nothing' | 'one' | 'to-sync'
 
+/** A question to the server about the frame that is held back. `cancelled`: a cancel request was sent before it was answered. */
+type Question = 'none' | 'asked' | 'cancelled'
+
 export class Requests implements FrameSink, StatementsContext {
   readonly pool: Pool
   readonly statements: Statements
@@ -122,6 +125,9 @@ export class Requests implements FrameSink, StatementsContext {
   readonly #tracksStatements: boolean
   readonly #needs: ReturnType<typeof needsTable>
   #skipping: Skipping = 'nothing'
+  #question: Question = 'none'
+  /** The question that has been answered, while the chunk is read that begins with the frame it was about. */
+  #answered: Question = 'none'
   /** The client has parsed a statement whose text looks as if it resets settings. */
   #mayReset = false
   /** The type of the frame for which a server was last requested. */
@@ -157,6 +163,8 @@ export class Requests implements FrameSink, StatementsContext {
     this.#frames.limit = this.pool.settings.maxPacketBytes
     this.#chunk = buffer
     this.#chunkEnd = end
+    this.#answered = this.#question
+    this.#question = 'none'
     try {
       const stoppedAt = this.#frames.read(buffer, start, end, this.#needs, this)
       toServer.close()
@@ -166,6 +174,7 @@ export class Requests implements FrameSink, StatementsContext {
     } finally {
       toServer.discard()
       this.#chunk = null
+      this.#answered = 'none'
     }
   }
 
@@ -191,7 +200,8 @@ export class Requests implements FrameSink, StatementsContext {
     const { ledger } = server
     if (ledger.skipsToSync && type !== FRONTEND.sync && type !== FRONTEND.terminate) return this.#drop()
     if (!toServer.isOpenFor(server.channel)) toServer.open(server.channel)
-    if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0) listener.onRequest(server)
+    // To the client, the request for which the server was asked something has been running since then.
+    if (ledger.isEmpty && BEGINS_REQUEST[type] !== 0 && this.#answered === 'none') listener.onRequest(server)
     let effect: Effect | null = null
     switch (type) {
       case FRONTEND.parse:
@@ -288,6 +298,25 @@ export class Requests implements FrameSink, StatementsContext {
 
   demand(bytes: number): void {
     this.#frames.demand(bytes)
+  }
+
+  asks(): void {
+    this.#question = 'asked'
+  }
+
+  /**
+   * Whether it hit the question makes no difference: Postgres ignores a cancel request that arrives between two messages, and the client
+   * does not know that there are two.
+   */
+  takeCancel(): boolean {
+    if (this.#answered !== 'cancelled') return false
+    this.#answered = 'asked'
+    return true
+  }
+
+  /** A cancel request is on its way to the server. */
+  onCancelSent(): void {
+    if (this.#question === 'asked') this.#question = 'cancelled'
   }
 
   goOnSoon(): void {

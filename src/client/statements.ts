@@ -39,6 +39,10 @@ export interface StatementsContext extends Sending {
   demand(bytes: number): void
   /** The next message in the same chunk is a Describe of a portal. */
   isPortalDescribedNext(buffer: Buffer, frameEnd: number): boolean
+  /** The server is being asked about the rows of the current frame's statement: see `compareShape`. */
+  asks(): void
+  /** Returns, once, whether a cancel request was sent while the server was asked about the frame that is being shown again. */
+  takeCancel(): boolean
   /** The frame that was held back (it returned false without a demand) can be shown again. */
   goOnSoon(): void
   /** Shows the frame that was held back again at the next ReadyForQuery, or when nothing is owed any more. */
@@ -129,7 +133,10 @@ export class Statements {
     const statement = this.#bindable(buffer, start + length, nameStart, nameEnd)
     if (statement === 'failed') return true
     if (statement === 'in doubt') return this.#waitForReady(buffer[start])
-    if (statement === 'asked') return false
+    if (statement === 'asked') {
+      this.#context.asks()
+      return false
+    }
     const isUnnamed = nameStart === nameEnd
     const portalStart = start + HEADER_BYTES
     const portalEnd = nameStart - 1
@@ -171,6 +178,10 @@ export class Statements {
     const context = this.#context
     const statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === null || typeof statement === 'string') return statement
+    if (context.takeCancel()) {
+      failInServer(context, new PoolerError('wait-cancelled'))
+      return 'failed'
+    }
     const { statements, ledger } = context.leased
     const isOutdated = statements.isOutdated(statement)
     // They may also have changed outside the pool, which nobody has seen. Statements without rows get none by that.
@@ -185,7 +196,7 @@ export class Statements {
     const shape = compareShape(context, statement, this.#unnamed.capacityBytes)
     if (shape === 'asked') return 'asked'
     if (shape === 'as told') return statement
-    failInServer(this.#context, new PoolerError('stale-plan'))
+    failInServer(context, new PoolerError('stale-plan'))
     return 'failed'
   }
 

@@ -3,11 +3,23 @@
 import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { batchRows, complete, error, ready, rows } from '../support/flow/replies.ts'
+import { ask, RESULT } from '../support/flow/prepared.ts'
+import {
+  batchRows,
+  bindComplete,
+  complete,
+  error,
+  parameterDescription,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
 import {
   batch,
   bind,
   cancelRequest,
+  describeStatement,
   execute,
   flush,
   functionCall,
@@ -173,6 +185,63 @@ describe('a cancel that comes too early or too late is not sent', () => {
     await client.answer()
     await flow.advance(11_000)
     expect(flow.pooler.parts.cancels.inFlight).toBe(0)
+  })
+})
+
+describe('while a server is asked about the rows of a described statement before it is sent the client’s Bind, a cancel', () => {
+  const ROWS = [parseComplete, parameterDescription(), rowDescription('a')]
+
+  async function startAsking() {
+    const pair = await startPair()
+    const { flow, client, postgres } = pair
+    client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
+    await postgres.expect('Parse', 'Describe', 'Sync')
+    postgres.send(...ROWS, ready())
+    await client.answer()
+    await ask({ client: await flow.connect(), postgres }, 'discard all', 'DISCARD ALL')
+    client.send(bind('', 's1'), execute(), sync)
+    await postgres.expect('Parse', 'Describe', 'Flush')
+    return pair
+  }
+
+  const TOLD = ['ErrorResponse(ERROR 57014 canceling statement due to user request)', 'ReadyForQuery(I)']
+
+  test('is sent while the client’s own request runs, if it is not on its way before', async () => {
+    const { flow, client, postgres } = await startAsking()
+    const canceller = await flow.dial()
+    // Both arrive in the same turn of the event loop. The connection to Postgres is open in the next turn.
+    canceller.send(cancelRequest(client.key))
+    postgres.send(...ROWS)
+    await postgres.expect('Bind', 'Execute', 'Sync')
+    expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    await canceller.expectClosed()
+    postgres.send(bindComplete, CANCELLED, ready())
+    expect(await client.answer()).toEqual(['BindComplete', ...TOLD])
+  })
+
+  test('may hit that question, and the client gets the error', async () => {
+    const { flow, client, postgres } = await startAsking()
+    await cancel(flow, client)
+    expect((await flow.postgres.nextCancel()).target).toBe(postgres)
+    postgres.send(CANCELLED)
+    await postgres.expect('Sync')
+    postgres.send(ready())
+    expect(await client.answer()).toEqual(TOLD)
+  })
+
+  test('that comes too late for that question takes effect all the same, and only once', async () => {
+    const { flow, client, postgres } = await startAsking()
+    client.send(batch('select 1'))
+    await cancel(flow, client)
+    postgres.send(...ROWS)
+    await postgres.expect('Describe', 'Execute', 'Sync', 'Parse', 'Bind', 'Execute', 'Sync')
+    postgres.send(error('26000', 'no such statement'), ready(), batchRows('1'))
+    expect(await client.answer()).toEqual(TOLD)
+    expect(await client.answer()).toContain('DataRow(1)')
+    client.send(bind('', 's1'), execute(), sync)
+    await postgres.expect('Bind', 'Execute', 'Sync')
+    postgres.send(RESULT)
+    expect(await client.answer()).toContain('BindComplete')
   })
 })
 

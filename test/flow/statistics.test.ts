@@ -4,8 +4,28 @@ import { expect, test } from 'vitest'
 import { BUCKETS_MS } from '../../src/base/histogram.ts'
 import { run } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { complete, copyIn, ready, rows } from '../support/flow/replies.ts'
-import { cancelRequest, copyDone, message, query } from '../support/flow/requests.ts'
+import { ask } from '../support/flow/prepared.ts'
+import {
+  bindComplete,
+  complete,
+  copyIn,
+  parameterDescription,
+  parseComplete,
+  ready,
+  rowDescription,
+  rows,
+} from '../support/flow/replies.ts'
+import {
+  bind,
+  cancelRequest,
+  copyDone,
+  describeStatement,
+  execute,
+  message,
+  parse,
+  query,
+  sync,
+} from '../support/flow/requests.ts'
 import { type Flow, startPair } from '../support/flow/start.ts'
 
 async function totals(flow: Flow) {
@@ -56,6 +76,25 @@ test('a COPY counts as one query that lasts until the client has sent its data',
   postgres.send(complete('COPY 1'), ready())
   await client.answer()
   expect(await totals(flow)).toMatchObject({ queries: 1, queryUs: 2e6, transactions: 1, transactionUs: 2e6 })
+})
+
+test('the time in which a server is asked about the rows of a statement first is a part of the query’s time', async () => {
+  const { flow, client, postgres } = await startPair()
+  client.send(parse('s1', 'select 1'), describeStatement('s1'), sync)
+  await postgres.expect('Parse', 'Describe', 'Sync')
+  const described = [parseComplete, parameterDescription(), rowDescription('a')]
+  postgres.send(...described, ready())
+  await client.answer()
+  await ask({ client: await flow.connect(), postgres }, 'discard all', 'DISCARD ALL')
+  client.send(bind('', 's1'), execute(), sync)
+  await postgres.expect('Parse', 'Describe', 'Flush')
+  await flow.advance(1_000)
+  postgres.send(...described)
+  await postgres.expect('Bind', 'Execute', 'Sync')
+  await flow.advance(1_000)
+  postgres.send(bindComplete, complete('SELECT 0'), ready())
+  await client.answer()
+  expect(await totals(flow)).toMatchObject({ queries: 3, queryUs: 2e6, transactionUs: 2e6 })
 })
 
 test('a request that was cancelled while it waited does not count as a query', async () => {

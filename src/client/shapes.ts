@@ -12,14 +12,14 @@ interface ShapeSending extends Sending {
 }
 
 /**
- * The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. If other clients were told
- * something else, that stays what is compared with, since they cannot be told again.
+ * The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. If others that share the
+ * statement were told something else, that stays what is compared with, since they cannot be told again.
  */
 export function learnsShape(statement: Statement, statements: ServerStatements): Effect {
   return {
     reply: null,
     described: (shape) => {
-      if (statement.shape === undefined) statement.shape = shape
+      if (statement.shape === undefined || !statement.isShared) statement.shape = shape
       else if (shape !== statement.shape) statements.noteChange(statement)
     },
     undo: () => {},

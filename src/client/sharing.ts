@@ -24,7 +24,7 @@ export function sharedFor(context: SharingContext, buffer: Buffer, start: number
  * `in doubt` if they will be known when what was sent has been answered, which is worth waiting for.
  */
 export function asPrepared(context: SharingContext, statement: Statement): Statement | 'in doubt' {
-  const { leased } = context
+  const { leased, pool } = context
   if (leased.statements.has(statement, leased.ledger) || statement.isNeverShared) return statement
   if (awaitsSettings(context)) return 'in doubt'
   const meaning = meaningNow(context)
@@ -33,7 +33,11 @@ export function asPrepared(context: SharingContext, statement: Statement): State
   const { body, version, shape } = statement
   const other = made(context, body, 0, body.length, meaning, version)
   other.shape ??= shape
-  return other
+  if (shape === undefined || shape === other.shape) return other
+  // Those who share the other one were told of other rows.
+  const own = pool.statements.unshared(body, 0, body.length, version)
+  own.shape = shape
+  return own
 }
 
 /** The settings are not known now, but will be when what was sent has been answered. */

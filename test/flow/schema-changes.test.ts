@@ -1,7 +1,9 @@
 /** Parse and Describe of a shared statement never return what was true before a schema change. */
 
 import { describe, expect, test } from 'vitest'
+import type { FlowClient } from '../support/flow/client.ts'
 import { command } from '../support/flow/commands.ts'
+import { DEFAULTS, type FlowServer } from '../support/flow/postgres.ts'
 import { ask, occupy, prepare, RESULT, run, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
@@ -10,6 +12,7 @@ import {
   error,
   noData,
   parameterDescription,
+  parameterStatus,
   parseComplete,
   ready,
   rowDescription,
@@ -24,7 +27,7 @@ import {
   query,
   sync,
 } from '../support/flow/requests.ts'
-import { startPair } from '../support/flow/start.ts'
+import { startFlow, startPair } from '../support/flow/start.ts'
 
 describe('after DDL', () => {
   for (const tag of ['CREATE TABLE', 'ALTER TABLE', 'DROP TABLE'])
@@ -472,6 +475,59 @@ describe('after DDL', () => {
       const answer = await client.answer()
       expect(answer.slice(0, 3)).toEqual(['ParseComplete', 'BindComplete', 'CommandComplete(SET)'])
       expect(answer[3]).toContain('cached plan must not change result type')
+    })
+
+    describe('after a change of search_path that the server reports', () => {
+      /** The client was told `a` of the rows with the path `one`, others `rows` with the path `two`. It then sets `two` on their server. */
+      async function startInOther(rows: string) {
+        const flow = await startFlow()
+        flow.postgres.login = (server) => server.welcome({ ...DEFAULTS, search_path: 'one' })
+        const client = await flow.connect()
+        const postgres = await flow.postgres.next()
+        await describeRows(client, postgres, 'a')
+        const release = await occupy({ flow, postgres })
+        const other = await flow.connect()
+        other.send(query('set search_path = two'))
+        const second = await flow.postgres.next()
+        await second.expect('Query')
+        second.send(complete('SET'), parameterStatus('search_path', 'two'), ready())
+        await other.answer()
+        await describeRows(other, second, rows)
+        client.send(query('set search_path = two'))
+        await second.expect("Query(select pg_catalog.set_config('search_path', 'one', false))")
+        second.send(parameterStatus('search_path', 'one'), rowDescription('set_config'), dataRow('one'))
+        second.send(complete('SELECT 1'), ready())
+        await second.expect('Query(set search_path = two)')
+        second.send(complete('SET'), parameterStatus('search_path', 'two'), ready())
+        await client.answer()
+        client.send(bind('', 's1'), execute(), sync)
+        return { client, second, release }
+      }
+
+      async function describeRows(client: FlowClient, server: FlowServer, rows: string) {
+        client.send(parse('s1', 'select * from t'), describeStatement('s1'), sync)
+        await server.expect('Parse', 'Describe', 'Sync')
+        server.send(parseComplete, parameterDescription(), rowDescription(rows), ready())
+        await client.answer()
+      }
+
+      test('gets that error if the rows there are not what it was told itself, whatever others were told', async () => {
+        const { client, second, release } = await startInOther('b')
+        await second.expect('Parse(#3, select * from t)', 'Describe(statement, #3)', 'Flush')
+        second.send(parseComplete, parameterDescription(), rowDescription('b'))
+        await second.expect('Describe', 'Execute', 'Sync')
+        second.send(error('26000', 'no such statement'), ready())
+        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+        await release()
+      })
+
+      test('shares the statement with others that were told the same', async () => {
+        const { client, second, release } = await startInOther('a')
+        await second.expect('Bind(, #2)', 'Execute', 'Sync')
+        second.send(RESULT)
+        expect((await client.answer())[0]).toBe('BindComplete')
+        await release()
+      })
     })
 
     test('gets Postgres’ own error if the statement can no longer be prepared', async () => {

@@ -5,9 +5,11 @@ import { BACKEND } from '../../../src/wire/types.ts'
 import { startSending } from '../../support/sending.ts'
 
 /** A statement whose rows were described to clients with this shape; undefined if no client was told a shape. */
-function setUp(told: string | null | undefined) {
-  const { sending, statement: statementOf, ledger, sentBy } = startSending()
-  const statement = statementOf('select * from t')
+function setUp(told: string | null | undefined, sharing: 'shared' | 'own' = 'shared') {
+  const { sending, statement: statementOf, registry, statements, ledger, sentBy } = startSending()
+  const shared = statementOf('select * from t')
+  const { body } = shared
+  const statement = sharing === 'shared' ? shared : registry.unshared(body, 0, body.length, statements.version)
   const tell = (shape: string | null) => learnsShape(statement, sending.leased.statements).described?.(shape)
   if (told !== undefined) tell(told)
   let shownAgain = 0
@@ -80,6 +82,13 @@ test.each([
   tables.tell(now)
   expect(tables.shape()).toBe('id int4')
   expect(tables.isOutdated()).toBe(isOutdated)
+})
+
+test('a client that does not share its statement can be told something else: that is what is compared with from then on', () => {
+  const tables = setUp('id int4', 'own')
+  tables.tell('id int8')
+  expect(tables.shape()).toBe('id int8')
+  expect(tables.isOutdated()).toBe(false)
 })
 
 test('the message is handled again if the statement can no longer be parsed', () => {

@@ -34,10 +34,9 @@ export function parseNamed(
 ): void {
   const { leased, pool } = sending
   const { statements, ledger } = leased
-  // In a transaction that has failed, or may have failed when the Parse arrives, only Postgres knows what it refuses: it must see the Parse.
-  const isRefusable = leased.status === STATUS_FAILED || ledger.awaitsReady
   if (names.has(name)) {
-    if (isRefusable) parseInVain(sending, buffer.subarray(start, end))
+    // Postgres finds out about the name last: an error in the text, or the one of a failed transaction, comes first.
+    parseInVain(sending, buffer.subarray(start, end))
     failInServer(sending, new PoolerError('statement-exists', { name: Buffer.from(name, 'latin1').toString() }))
     return
   }
@@ -45,6 +44,8 @@ export function parseNamed(
     failInServer(sending, new PoolerError('too-many-statements', { limit: MAX_CLIENT_STATEMENTS_BYTES }))
     return
   }
+  // In a transaction that has failed, or may have failed when the Parse arrives, only Postgres knows what it refuses: it must see the Parse.
+  const isRefusable = leased.status === STATUS_FAILED || ledger.awaitsReady
   const statement = sharedFor(sending, buffer, start, end)
   if (statements.has(statement, ledger) && !isRefusable) {
     pool.counters.statementHits++

@@ -76,11 +76,10 @@ describe('errors of prepared statements:', () => {
   test('a duplicate name is error 42P05, the rest of the batch is skipped, and the client may go on', async () => {
     const { client, postgres } = await startPrepared()
     client.send(parse('s1', 'select 2'), bind('', 's1'), execute(), sync, bind('', 's1'), sync)
-    const [made] = [await postgres.inbox.next()]
-    expect(made.name).not.toBe('Parse')
+    await postgres.expect('Close(statement, pgweir_vain)', 'Parse(pgweir_vain, select 2)')
     await quiet()
     postgres.inbox.take()
-    postgres.send(error('26000', 'prepared statement "pgweir_never" does not exist'), ready())
+    postgres.send(closeComplete, parseComplete, error('26000', '"pgweir_never" does not exist'), ready())
     expect(await client.answer()).toEqual([
       'ErrorResponse(ERROR 42P05 prepared statement "s1" already exists)',
       'ReadyForQuery(I)',
@@ -95,7 +94,7 @@ describe('errors of prepared statements:', () => {
     await postgres.expect('Parse(#1, select 1)')
     await quiet()
     postgres.inbox.take()
-    postgres.send(parseComplete, error('26000', 'never'), ready())
+    postgres.send(parseComplete, closeComplete, parseComplete, error('26000', 'never'), ready())
     expect(await client.answer()).toEqual([
       'ParseComplete',
       'ErrorResponse(ERROR 42P05 prepared statement "a" already exists)',
@@ -116,12 +115,29 @@ describe('errors of prepared statements:', () => {
     client.send(parse('s1', 'select 2'), sync)
     await quiet()
     postgres.inbox.take()
-    postgres.send(error('26000', 'never'), ready('E'))
+    postgres.send(closeComplete, parseComplete, error('26000', 'never'), ready('E'))
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(E)')
     client.send(query('rollback'))
     await postgres.expect('Query')
     postgres.send(complete('ROLLBACK'), ready())
     await client.answer()
+  })
+
+  test.each([
+    ['a name that is taken', []],
+    ['a name that is taken in the same batch', [parse('s2', 'select 1')]],
+  ])('an error in the text comes before that of %s, as in Postgres', async (_, before) => {
+    const { client, postgres } = await startPrepared()
+    client.send(...before, parse(before.length === 0 ? 's1' : 's2', 'selct'), sync)
+    const tried = ['Close(statement, pgweir_vain)', 'Parse(pgweir_vain, selct)', 'Describe(statement, pgweir_never)']
+    await postgres.expect(...tried, 'Sync')
+    postgres.send(closeComplete, error('42601', 'syntax error'), ready())
+    const told = await client.answer()
+    expect(told.slice(before.length)).toEqual(['ErrorResponse(ERROR 42601 syntax error)', 'ReadyForQuery(I)'])
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
   })
 
   test('a duplicate name in a failed transaction is error 25P02, as in Postgres', async () => {

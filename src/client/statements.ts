@@ -23,7 +23,7 @@ import { ChangeWatch } from './change-watch.ts'
 import { failInServer } from './failing.ts'
 import { keepsFirstColumns } from './first-columns.ts'
 import { parseNamed } from './naming.ts'
-import { makeDoomed, prepareUnasked, QUERY_DEALLOCATE_DOOMED, type Sending } from './preparing.ts'
+import { DEALLOCATE_DOOMED, makeDoomed, prepareUnasked, QUERY_DEALLOCATE_DOOMED, type Sending } from './preparing.ts'
 import { sendBind, sendDescribe } from './renaming.ts'
 import { compareShape, learnsShape } from './shapes.ts'
 import { asPrepared, awaitsSettings, sharedFor } from './sharing.ts'
@@ -130,12 +130,19 @@ export class Statements {
     const nameStart = bindStatementStart(buffer, start, end)
     const nameEnd = nameStart === -1 ? -1 : textEnd(buffer, nameStart, end)
     if (nameEnd === -1) return this.#broken('Bind')
-    const statement = this.#bindable(buffer, start + length, nameStart, nameEnd)
+    let statement = this.#bindable(buffer, start + length, nameStart, nameEnd)
     if (statement === 'failed') return true
     if (statement === 'in doubt') return this.#waitForReady(buffer[start])
     if (statement === 'asked') {
       this.#context.asks()
       return false
+    }
+    let taken: Effect | null = null
+    if (statement?.deallocates && this.#names !== null) {
+      const name = keyOf(statement.deallocates)
+      if (this.#names.doubtful.has(name, leased.ledger)) return this.#waitForReady(buffer[start])
+      taken = this.#names.take(name, leased.ledger, null, null)
+      if (taken !== null) statement = this.#dropsDoomed()
     }
     const isUnnamed = nameStart === nameEnd
     const portalStart = start + HEADER_BYTES
@@ -148,7 +155,7 @@ export class Statements {
       if (statements.has(statement, leased.ledger)) {
         pool.counters.statementHits++
         statements.use(statement)
-        if (isUnnamed && this.#unnamed.isRepeatable) first = leased.recording.begin()
+        if (taken === null && isUnnamed && this.#unnamed.isRepeatable) first = leased.recording.begin()
       } else prepareUnasked(this.#context, statement, this.#unnamed.capacityBytes)
       if (isUnnamed) this.#unnamed.use()
     }
@@ -157,7 +164,7 @@ export class Statements {
     const kind =
       statement?.kind ?? unnamed?.kind(this.#preparesMore()) ?? this.#watch.kindOfName(buffer, nameStart, nameEnd)
     this.#watch.bound(kind, statement ?? unnamed, isPortalNamed, leased)
-    leased.ledger.owe(DEBT.bind, first ?? statement?.bound ?? null)
+    leased.ledger.owe(DEBT.bind, taken ?? first ?? statement?.bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
     if (statement) sendBind(toServer, statement.name, buffer, start, end, length, nameStart, nameEnd)
@@ -198,6 +205,15 @@ export class Statements {
     if (shape === 'as told') return statement
     failInServer(context, new PoolerError('stale-plan'))
     return 'failed'
+  }
+
+  /**
+   * A statement is bound that drops one of the client's, which has another name on servers: makes another for it to drop. Returns what to
+   * bind in its place.
+   */
+  #dropsDoomed(): Statement {
+    makeDoomed(this.#context)
+    return sharedFor(this.#context, DEALLOCATE_DOOMED, 0, DEALLOCATE_DOOMED.length)
   }
 
   /** Replaces an outdated statement: returns one with the same text, prepared for the present settings and tables, under the client's name. */

@@ -1,7 +1,7 @@
 /** Hot path: the prepared statements that the clients of one pool share. Each is kept once and found by its bytes. */
 
 import { equalsBytes, hashBytes, sampleBytes } from '../base/bytes.ts'
-import { deallocatesAll } from '../sql/deallocate.ts'
+import { deallocatedName, deallocatesAll, mayDeallocate } from '../sql/deallocate.ts'
 import { type TextKind, textKind } from '../sql/text-kind.ts'
 import type { Effect } from './ledger.ts'
 
@@ -22,6 +22,8 @@ export class Statement {
   readonly bound: Effect
   /** Running it drops all statements that the session has prepared. */
   readonly deallocatesAll: boolean
+  /** Running it drops the statement with this name; null for other texts. */
+  readonly deallocates: string | null
   /** What clients were told of its rows (see `rowShape`; null: no rows); undefined until one has asked. */
   shape: string | null | undefined
   /** How many sessions and servers hold it; it is forgotten with the last one. */
@@ -43,6 +45,7 @@ export class Statement {
     this.place = place
     this.#kind = kind
     this.deallocatesAll = deallocatesAll(body, 0, body.length)
+    this.deallocates = mayDeallocate(body, 0, body.length, body.length) ? deallocatedName(this.text) : null
   }
 
   get isShared(): boolean {

@@ -19,8 +19,9 @@ import {
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../support/flow/requests.ts'
 import { type Pair, startPair } from '../support/flow/start.ts'
 
+const GONE = error('26000', 'prepared statement "s1" does not exist')
+
 describe('after a command that drops statements and is not answered yet', () => {
-  const GONE = error('26000', 'prepared statement "s1" does not exist')
   const COMMANDS: readonly [how: string, tag: string, send: readonly Buffer[], ...sent: string[]][] = [
     ['DEALLOCATE ALL', 'DEALLOCATE ALL', [query('deallocate all')], 'Query(deallocate all)'],
     ['DISCARD ALL', 'DISCARD ALL', [query(' discard all;')], 'Query( discard all;)'],
@@ -202,6 +203,64 @@ describe('after a command that drops statements and is not answered yet', () => 
     await postgres.expect('Query(commit)')
     postgres.send(complete('COMMIT'), ready())
     await client.answer()
+  })
+})
+
+describe('a statement `deallocate s1` that the client has named', () => {
+  const MADE = ['Close(statement, pgweir_doomed)', 'Parse(pgweir_doomed, )']
+  const DEALLOCATES = 'Parse(#3, deallocate pgweir_doomed)'
+  const DEALLOCATED = ['BindComplete', 'CommandComplete(DEALLOCATE)', 'ReadyForQuery(I)']
+
+  async function startDeallocating() {
+    const pair = await startPrepared()
+    await prepare(pair, 'd1', 'deallocate s1')
+    return pair
+  }
+
+  test('drops that statement each time that it is run', async () => {
+    const { client, postgres } = await startDeallocating()
+    client.send(bind('', 'd1'), execute(), sync)
+    await postgres.expect(...MADE, DEALLOCATES, 'Bind(, #3)', 'Execute', 'Sync')
+    postgres.send(closeComplete, parseComplete, parseComplete, bindComplete, complete('DEALLOCATE'), ready())
+    expect(await client.answer()).toEqual(DEALLOCATED)
+    client.send(parse('s1', 'select 1'), bind('', 'd1'), execute(), bind('', 's1'), sync)
+    await postgres.expect(...MADE, 'Bind(, #3)', 'Execute', 'Bind(, s1)', 'Sync')
+    postgres.send(closeComplete, parseComplete, bindComplete, complete('DEALLOCATE'), GONE, ready())
+    const told = await client.answer()
+    expect(told.slice(0, 3)).toEqual(['ParseComplete', 'BindComplete', 'CommandComplete(DEALLOCATE)'])
+    expect(told[3]).toContain('26000')
+  })
+
+  test('is run as it is if that name stands for nothing', async () => {
+    const { client, postgres } = await startDeallocating()
+    client.send(closeStatement('s1'), bind('', 'd1'), execute(), sync)
+    await postgres.expect('Bind(, #2)', 'Execute', 'Sync')
+    postgres.send(bindComplete, GONE, ready())
+    expect((await client.answer())[2]).toContain('26000')
+  })
+
+  test('drops nothing if it is skipped', async () => {
+    const { client, postgres } = await startDeallocating()
+    client.send(bind('', 'unknown'), bind('', 'd1'), execute(), sync)
+    await postgres.expect('Bind(, unknown)', ...MADE, DEALLOCATES, 'Bind(, #3)', 'Execute', 'Sync')
+    postgres.send(GONE, ready())
+    expect(await client.answer()).toHaveLength(2)
+    client.send(bind('', 's1'), sync)
+    await postgres.expect('Bind(, #1)', 'Sync')
+    postgres.send(bindComplete, ready())
+    await client.expect('BindComplete', 'ReadyForQuery(I)')
+  })
+
+  test('waits if it is not known yet whether that name stands for anything', async () => {
+    const { client, postgres } = await startDeallocating()
+    client.send(bind('', 'unknown'), closeStatement('s1'), sync, bind('', 'd1'), execute(), sync)
+    await postgres.expect('Bind(, unknown)', 'Sync')
+    await postgres.expectNothing()
+    postgres.send(GONE, ready())
+    expect(await client.answer()).toHaveLength(2)
+    await postgres.expect(...MADE, DEALLOCATES, 'Bind(, #3)', 'Execute', 'Sync')
+    postgres.send(closeComplete, parseComplete, parseComplete, bindComplete, complete('DEALLOCATE'), ready())
+    expect(await client.answer()).toEqual(DEALLOCATED)
   })
 })
 

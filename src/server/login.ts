@@ -35,6 +35,8 @@ export interface LoginResult {
 
 export interface LoginListener {
   send(message: Buffer): void
+  /** The server has something to say: a login trigger, or a warning about the database's collation, for example. */
+  onNotice(notice: Notice): void
   onLoggedIn(result: LoginResult): void
   /** `problem` is the server's own error or ours. */
   onLoginFailed(problem: Notice): void
@@ -105,6 +107,8 @@ export class Login implements FrameSink {
         this.#fail(decodeNotice(buffer, start, end))
         return
       case BACKEND.notice:
+        this.#listener.onNotice(decodeNotice(buffer, start, end))
+        return
       case BACKEND.negotiateProtocolVersion:
         return
       case BACKEND.readyForQuery:

@@ -34,6 +34,8 @@ export interface OpeningOwner extends ChannelListener {
   onConnected(channel: Channel): void
   /** Everything else goes over this channel, which has no listener yet. */
   onEncrypted(channel: Channel): void
+  /** The server has sent a notice during its login. */
+  onLoginNotice(notice: Notice): void
   /** `connect_query` is still to come. */
   onLoggedIn(result: LoginResult): void
   onOpened(result: LoginResult): void
@@ -114,6 +116,10 @@ export class ServerOpening implements FrameSink, LoginListener {
 
   send(message: Buffer): void {
     this.#owner.send(message)
+  }
+
+  onNotice(notice: Notice): void {
+    this.#owner.onLoginNotice(notice)
   }
 
   onLoggedIn(result: LoginResult): void {

@@ -469,6 +469,15 @@ export class Server implements ChannelListener, OpeningOwner, OutsideLeaseOwner,
     if (this.#stops !== 0) channel.pause()
   }
 
+  /** No client has asked for this connection, so nobody but the operator is told. */
+  onLoginNotice({ severity, sqlstate, message, detail, hint }: Notice): void {
+    const { log } = this.context
+    const sentence = `notice at the login: ${severity}: ${message}`
+    const fields = { ...this.logFields, sqlstate, detail, hint }
+    if (severity === 'WARNING') log.warning(sentence, fields)
+    else if (this.context.logsConnections()) log.info(sentence, fields)
+  }
+
   onLoggedIn(result: LoginResult): void {
     this.pid = result.pid
     this.cancelKey = result.cancelKey

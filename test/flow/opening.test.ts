@@ -326,13 +326,32 @@ describe('the client gets an error when the server does not complete a login bec
   })
 })
 
-test('notices during the login of a server are not an error', async () => {
-  const flow = await startFlow()
-  flow.postgres.login = (server) => {
-    server.send(notice('the collation has changed'), authenticationOk, notice('and more'))
-    server.welcome()
+describe('notices during the login of a server', () => {
+  /** As PostgreSQL warns of a changed collation, and as a login trigger greets. */
+  async function startWithNotices(settings: Readonly<Record<string, number>>) {
+    const flow = await startFlow({ settings })
+    flow.postgres.login = (server) => {
+      const mismatch = 'database "app" has a collation version mismatch'
+      server.send(notice(mismatch, 'WARNING', { H: 'Refresh it.' }), authenticationOk, notice('welcome'))
+      server.welcome()
+    }
+    const client = await flow.connect()
+    await client.expectNothing()
+    return flow.logged('notice at the login')
   }
-  await flow.connect()
+
+  test('are logged, and no client gets them', async () => {
+    expect(await startWithNotices({})).toEqual([
+      expect.stringMatching(
+        / WARNING S-0x.*: WARNING: database "app" has a collation version mismatch HINT: Refresh it\.$/,
+      ),
+      expect.stringMatching(/ LOG S-0x.*: NOTICE: welcome$/),
+    ])
+  })
+
+  test('are logged without log_connections only if they are warnings', async () => {
+    expect(await startWithNotices({ log_connections: 0 })).toEqual([expect.stringContaining('mismatch')])
+  })
 })
 
 test('connect_query runs before any client uses the server', async () => {

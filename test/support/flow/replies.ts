@@ -61,8 +61,8 @@ export function error(
   return message('E', notes({ S: severity, V: severity, C: code, M: words, ...more }))
 }
 
-export function notice(words: string): Buffer {
-  return message('N', notes({ S: 'NOTICE', V: 'NOTICE', C: '00000', M: words }))
+export function notice(words: string, severity = 'NOTICE', more: Readonly<Record<string, string>> = {}): Buffer {
+  return message('N', notes({ S: severity, V: severity, C: '00000', M: words, ...more }))
 }
 
 export function notification(channel: string, payload: string): Buffer {

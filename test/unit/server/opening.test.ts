@@ -103,6 +103,7 @@ async function prepareOpening({ connectQuery = '', encryption = null, waits = fa
       current = channel
       channel.listener = owner
     },
+    onLoginNotice: ({ message }) => void told.push(`notice: ${message}`),
     onLoggedIn: ({ pid, parameters }) => void told.push(`logged in: ${pid}, ${parameters.get('TimeZone')}`),
     onOpened: ({ pid }) => void told.push(`opened: ${pid}`),
     onOpeningFailed: (problem) => void told.push(`failed: ${problem.message}`),
@@ -168,6 +169,12 @@ test('a server that refuses the login is not opened, and its error is passed on'
   const { say, told } = await startOpening()
   await say(error('28000', 'no entry in pg_hba.conf', 'FATAL'))
   expect(told).toEqual(['connected', 'failed: no entry in pg_hba.conf'])
+})
+
+test('a notice during the login is passed on', async () => {
+  const { say, told } = await startOpening()
+  await say(notice('welcome'), LET_IN)
+  expect(told.slice(1, 3)).toEqual(['notice: welcome', 'logged in: 42, UTC'])
 })
 
 test('messages after the end of the login go to the server even if they come in the same chunk', async () => {

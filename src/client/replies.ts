@@ -241,7 +241,7 @@ export class Replies implements FrameSink {
     }
     if (this.#heldBack !== null) this.#giveHeldBack()
     const { readiesGone } = server.ledger
-    const verdict = server.ledger.fail()
+    const verdict = server.ledger.fail(isCopyFail(notice))
     if (server.ledger.readiesGone !== readiesGone) this.#listener.onSkipped(server.ledger.readiesGone - readiesGone)
     if ((isUnknownName(notice) || isTakenName(notice)) && verdict !== 'replace')
       this.#listener.onSharedNameFailed(server)
@@ -297,6 +297,11 @@ export function isStalePlan({ sqlstate, routine, message }: Notice): boolean {
  */
 export function isMisread({ sqlstate, position }: Notice): boolean {
   return sqlstate.startsWith('42') && position !== undefined
+}
+
+/** "COPY from stdin failed: …", with the words of the client's CopyFail, in any language. */
+function isCopyFail({ sqlstate, routine }: Notice): boolean {
+  return sqlstate === '57014' && routine === 'CopyGetData'
 }
 
 /** A shared name is unknown to the server: somebody has dropped the statement by SQL. */

@@ -281,12 +281,14 @@ export class Ledger {
   /**
    * Handles an ErrorResponse. In an extended batch Postgres skips everything up to the next Sync, so the replies expected before it will
    * never come: drops those debts and undoes their effects, the latest first.
+   *
+   * @param isCopyFail the error is the answer to a CopyFail, so the server has read all that was sent before it as part of the COPY
    */
-  fail(): Verdict {
+  fail(isCopyFail = false): Verdict {
     if (this.#count === 0) return 'nonsense'
     this.#copy = 'none'
     // If Syncs of an earlier COPY are still in doubt, they have been answered by now, or never will be.
-    this.#doubtfulSyncs = this.#copySyncs
+    this.#doubtfulSyncs = isCopyFail ? 0 : this.#copySyncs
     this.#copySyncs = 0
     const head = this.#kinds[this.#head] as number
     const kind = head & KIND

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
 import { startPrepared } from '../support/flow/prepared.ts'
 import {
+  batchRows,
   bindComplete,
   closeComplete,
   complete,
@@ -385,6 +386,27 @@ describe('COPY from the client by a batch', () => {
     postgres.send(error('57014', 'COPY from stdin failed: never mind'), ready())
     expect(await client.answer()).toHaveLength(2)
     await expectUsableAfterFence(pair)
+  })
+
+  test.each([
+    ['sent early', true],
+    ['sent after CopyInResponse', false],
+  ])('that the client aborts, with more requests before its next Sync, %s: they are skipped', async (_, isEarly) => {
+    const pair = await startPair()
+    const { client, postgres } = pair
+    const rest = [copyFail('never mind'), parse('', 'select 1'), bind('', ''), execute(), sync, batch('select 2')]
+    client.send(parse('', 'copy t from stdin'), bind('', ''), execute(), sync, ...(isEarly ? rest : []))
+    await postgres.inbox.through('Sync')
+    postgres.send(parseComplete, bindComplete, copyIn())
+    await client.expect('ParseComplete', 'BindComplete', 'CopyInResponse')
+    if (!isEarly) client.send(...rest)
+    await quiet()
+    postgres.inbox.take()
+    postgres.send(error('57014', 'COPY from stdin failed: never mind', 'ERROR', { R: 'CopyGetData' }), ready())
+    expect(await client.answer()).toHaveLength(2)
+    postgres.send(batchRows('2'))
+    expect(await client.answer()).toContain('DataRow(2)')
+    await expectUsable(pair)
   })
 
   test('that fails before the server has read the Sync after Execute: no client gets an additional ReadyForQuery', async () => {

@@ -12,7 +12,7 @@ const SENT = [
 
 type Message = (typeof SENT)[number] | 'fence'
 
-type Reply = number | 'error'
+type Reply = number | 'error' | 'copy fail'
 
 const DEBTS: Partial<Record<Message, number>> = {
   ...{ parse: DEBT.parse, bind: DEBT.bind, execute: DEBT.execute, close: DEBT.close, sync: DEBT.sync },
@@ -88,7 +88,8 @@ class PostgresModel {
   #copyIn(message: Message, fails: boolean): Reply[] {
     const { isSimple, more } = this.#copy as { isSimple: boolean; more: number }
     if (message === 'sync' || message === 'flush' || (message === 'data' && !fails)) return []
-    if (message === 'fail' || message === 'data' || (message === 'end' && fails)) return this.fail()
+    if (message === 'fail') return this.fail('copy fail')
+    if (message === 'data' || (message === 'end' && fails)) return this.fail()
     this.isGone = message !== 'end'
     this.#copy = more > 0 && !this.isGone ? { isSimple, more: more - 1 } : null
     if (this.isGone) return []
@@ -97,11 +98,11 @@ class PostgresModel {
   }
 
   /** The COPY fails for any reason, perhaps before Postgres has read a message. */
-  fail(): Reply[] {
+  fail(error: Reply = 'error'): Reply[] {
     if (this.#copy === null) return []
     this.#skips = !this.#copy.isSimple
     this.#copy = null
-    return this.#skips ? ['error'] : ['error', BACKEND.readyForQuery]
+    return this.#skips ? [error] : [error, BACKEND.readyForQuery]
   }
 }
 
@@ -123,7 +124,7 @@ test('a server whose ledger is clear sends nothing more', () => {
       /** Returns false if the ledger takes the reply for nonsense. */
       const deliver = (reply: Reply): boolean => {
         if (ledger.isInDoubt && reply !== BACKEND.readyForQuery) takeOurs(ledger, true)
-        const verdict = reply === 'error' ? ledger.fail() : ledger.settle(reply)
+        const verdict = typeof reply === 'string' ? ledger.fail(reply === 'copy fail') : ledger.settle(reply)
         takeOurs(ledger)
         return verdict !== 'nonsense'
       }

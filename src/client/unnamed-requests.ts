@@ -140,9 +140,13 @@ export class UnnamedRequests {
     this.#statement?.renew(statement)
   }
 
-  /** The batch is about to be sent again: renews the statement, if it is shared. */
+  /**
+   * The batch is about to be sent again: renews the statement, if it is shared. Other servers' rows for it may be known already, but this
+   * client has not been told of any.
+   */
   renewForRerun(): void {
     const { shared } = this
+    this.#statement?.forgetUse()
     if (shared) this.renew(sharedFor(this.#context, shared.body, 0, shared.body.length))
   }
 

@@ -225,4 +225,9 @@ export class UnnamedStatement {
   use(): void {
     this.#isUsed = true
   }
+
+  /** Its first use has failed, and the client does not know that: it will be used again. */
+  forgetUse(): void {
+    this.#isUsed = false
+  }
 }

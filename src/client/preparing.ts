@@ -61,7 +61,7 @@ function sendParse(
   pool.counters.serverParses++
   pool.counters.statementMisses++
   statements.parseSent(statement, ledger, isSwallowed, effect)
-  toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.body))
+  toServer.addAll(encodeParse(statement.name.toString('latin1'), statement.parsed))
 }
 
 /** Closes a statement if another one does not fit; and a second one if a reload has lowered the limit, so that there are fewer each time. */

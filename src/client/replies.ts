@@ -137,12 +137,15 @@ export class Replies implements FrameSink {
         this.#hasRows = false
         break
       }
-      case BACKEND.parameterDescription:
-        if (server.recording.isAtFirst(server.ledger.headEffect)) {
-          if (!isWhole && length <= MAX_HELD_REPLY_BYTES) {
-            server.frames.demand(length)
-            return false
-          }
+      case BACKEND.parameterDescription: {
+        const effect = server.ledger.headEffect
+        const isFirst = server.recording.isAtFirst(effect)
+        if ((isFirst || effect?.told) && !isWhole && length <= MAX_HELD_REPLY_BYTES) {
+          server.frames.demand(length)
+          return false
+        }
+        if (isWhole) effect?.told?.(buffer, start + HEADER_BYTES, end)
+        if (isFirst) {
           // It is too long to be kept back. A client that has received a part of the answer must get the rest, so the batch is not sent again.
           if (isWhole) {
             if (server.ledger.settle(type) === 'nonsense') this.#listener.onNonsense('a ParameterDescription')
@@ -153,6 +156,7 @@ export class Replies implements FrameSink {
         }
         this.#settle(server, type, buffer, start, end)
         break
+      }
       case BACKEND.rowDescription:
       case BACKEND.noData: {
         if (server.ledger.isQueryNext) this.#hasRows = true
@@ -232,7 +236,8 @@ export class Replies implements FrameSink {
     if (isTheEnd && !this.#listener.onFatal(server)) return
     this.#hasRows = false
     const effect = server.ledger.headEffect
-    if (isStalePlan(notice) || (server.ledger.isStatementNext && isMisread(notice)))
+    const isAboutStatement = server.ledger.isStatementNext || effect?.version !== undefined
+    if (isStalePlan(notice) || (isAboutStatement && isMisread(notice)))
       this.#listener.onOutdated(server, effect?.version)
     if (server.recording.isAtFirst(effect) && isWhole && !isTheEnd && this.#listener.onFirstFailed(server, notice)) {
       this.#heldBack = null
@@ -293,9 +298,10 @@ export function isStalePlan({ sqlstate, routine, message }: Notice): boolean {
 
 /**
  * Postgres cannot parse the text of a prepared statement any more: its tables have changed, while the parameter types are those that it
- * was prepared with. The position in the text distinguishes this from an error about a value, which has none.
+ * was prepared with, or such a type has been dropped. The position in the text distinguishes this from an error about a value, which has none.
  */
-export function isMisread({ sqlstate, position }: Notice): boolean {
+export function isMisread({ sqlstate, position, message }: Notice): boolean {
+  if (sqlstate === 'XX000') return message.startsWith('cache lookup failed for type')
   return sqlstate.startsWith('42') && position !== undefined
 }
 

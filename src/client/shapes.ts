@@ -12,8 +12,8 @@ interface ShapeSending extends Sending {
 }
 
 /**
- * The effect of a Describe whose answer goes to a client: notes what the client is told about the rows. If others that share the
- * statement were told something else, that stays what is compared with, since they cannot be told again.
+ * The effect of a Describe whose answer goes to a client: notes what the client is told about the parameters and the rows. If others that share
+ * the statement were told something else, that stays what counts, since they cannot be told again.
  */
 export function learnsShape(statement: Statement, statements: ServerStatements): Effect {
   return {
@@ -21,6 +21,9 @@ export function learnsShape(statement: Statement, statements: ServerStatements):
     described: (shape) => {
       if (statement.shape === undefined || !statement.isShared) statement.shape = shape
       else if (shape !== statement.shape) statements.noteChange(statement)
+    },
+    told: (buffer, start, end) => {
+      if (!statement.tell(buffer, start, end)) statements.noteChange(statement)
     },
     undo: () => {},
   }

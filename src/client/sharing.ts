@@ -29,13 +29,13 @@ export function asPrepared(context: SharingContext, statement: Statement): State
   if (awaitsSettings(context)) return 'in doubt'
   const meaning = meaningNow(context)
   if (statement.meaning === meaning) return statement
-  // It keeps the version, and what the client was told about its rows.
-  const { body, version, shape } = statement
-  const other = made(context, body, 0, body.length, meaning, version)
+  // It keeps the version, and what the client was told about its parameters and rows.
+  const { parsed, version, shape } = statement
+  const other = made(context, parsed, 0, parsed.length, meaning, version)
   other.shape ??= shape
   if (shape === undefined || shape === other.shape) return other
   // Those who share the other one were told of other rows.
-  const own = pool.statements.unshared(body, 0, body.length, version)
+  const own = pool.statements.unshared(parsed, 0, parsed.length, version)
   own.shape = shape
   return own
 }

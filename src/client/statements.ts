@@ -199,7 +199,9 @@ export class Statements {
     const isDescribedNext =
       context.isPortalDescribedNext(buffer, frameEnd) && !keepsFirstColumns(buffer, nameStart, nameEnd)
     if (isUndescribed || (isDescribedNext && countResultFormats(buffer, nameEnd + 1, frameEnd) <= 1))
-      return isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
+      return isOutdated
+        ? this.#renew(buffer, nameStart, nameEnd, isUndescribed ? statement.body : statement.parsed)
+        : statement
     const shape = compareShape(context, statement, this.#unnamed.capacityBytes)
     if (shape === 'asked') return 'asked'
     if (shape === 'as told') return statement
@@ -216,9 +218,13 @@ export class Statements {
     return sharedFor(this.#context, DEALLOCATE_DOOMED, 0, DEALLOCATE_DOOMED.length)
   }
 
-  /** Replaces an outdated statement: returns one with the same text, prepared for the present settings and tables, under the client's name. */
-  #renew(buffer: Buffer, nameStart: number, nameEnd: number, outdated: Statement): Statement {
-    return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, outdated.body, 0, outdated.body.length))
+  /**
+   * Replaces an outdated statement by one with the same text, prepared for the present settings and tables, under the client's name.
+   *
+   * @param body its text, with the types that the parameters must have because the client knows them
+   */
+  #renew(buffer: Buffer, nameStart: number, nameEnd: number, body: Buffer): Statement {
+    return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, body, 0, body.length))
   }
 
   /** Makes the client's name stand for this statement from now on. */
@@ -245,12 +251,14 @@ export class Statements {
       if (statement === 'in doubt') return this.#waitForReady(buffer[start])
       if (statement) {
         const isOutdated = leased.statements.isOutdated(statement)
-        const current = isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement) : statement
+        const current = isOutdated ? this.#renew(buffer, nameStart, nameEnd, statement.body) : statement
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
         else prepareUnasked(this.#context, current, this.#unnamed.capacityBytes)
         let effect: Effect | null =
-          current.shape === undefined || nameStart !== nameEnd ? learnsShape(current, leased.statements) : null
+          current.shape === undefined || !current.isTold || nameStart !== nameEnd
+            ? learnsShape(current, leased.statements)
+            : null
         if (nameStart === nameEnd) {
           if (isThere && this.#unnamed.isRepeatable) effect = leased.recording.begin(effect ?? undefined)
           this.#unnamed.use()

@@ -43,7 +43,12 @@ export interface Effect {
   readonly reply: Buffer | null
   /** With DEBT.describe: called with the result of `rowShape`, with null if there are no rows, or with undefined if the shape is unknown. */
   described?(shape: string | null | undefined): void
-  /** With DEBT.bind: the schema version that the statement was prepared for; undefined if it is unknown. */
+  /** With DEBT.describe: called with the parameter types in bytes `start` to `end`, which are written as in a Parse. */
+  told?(buffer: Buffer, start: number, end: number): void
+  /**
+   * With DEBT.bind, and with DEBT.parse if the parameter types are those of an earlier preparation: the schema version that the statement was
+   * prepared for; undefined if it is unknown.
+   */
   readonly version?: number
   /**
    * Takes back what was noted when the request was sent, because the request has failed or, if `wasSkipped`, because the server skipped it

@@ -26,6 +26,8 @@ export class Statement {
   readonly deallocates: string | null
   /** What clients were told of its rows (see `rowShape`; null: no rows); undefined until one has asked. */
   shape: string | null | undefined
+  /** `body` with the parameter types that clients were told, of which their Parse may have left some to Postgres; null until one has asked. */
+  #told: Buffer | null = null
   /** How many sessions and servers hold it; it is forgotten with the last one. */
   holders = 0
   /** Null until needed. */
@@ -59,6 +61,27 @@ export class Statement {
 
   get text(): string {
     return this.body.toString('utf8', 0, this.body.indexOf(0))
+  }
+
+  /**
+   * What servers are sent in place of `body`. A client that knows the parameter types sends values in their binary format. A server that
+   * prepares the statement after a change of tables would find other types, and take the values for something else.
+   */
+  get parsed(): Buffer {
+    return this.#told ?? this.body
+  }
+
+  get isTold(): boolean {
+    return this.#told !== null
+  }
+
+  /** A client is told the parameter types in bytes `start` to `end`, written as in a Parse. Returns false if other clients were told others. */
+  tell(buffer: Buffer, start: number, end: number): boolean {
+    const typesStart = this.body.indexOf(0) + 1
+    if (this.#told !== null) return equalsBytes(buffer, start, end, this.#told.subarray(typesStart))
+    const isGiven = equalsBytes(buffer, start, end, this.body.subarray(typesStart))
+    this.#told = isGiven ? this.body : Buffer.concat([this.body.subarray(0, typesStart), buffer.subarray(start, end)])
+    return true
   }
 
   get kind(): TextKind {

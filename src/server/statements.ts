@@ -132,6 +132,7 @@ export class ServerStatements {
     this.#add(copy)
     ledger.owe(isSwallowed ? DEBT.parse | SWALLOW : DEBT.parse, {
       reply: null,
+      ...(statement.parsed !== statement.body && { version: statement.version }),
       undo: (wasSkipped, batch) => {
         copy.isVoid = true
         // A later batch may have prepared it again.

@@ -14,6 +14,7 @@ promise({
     settings: { max_prepared_statements: 2 },
   },
   'asyncpg works with tables that change': script('changed_tables'),
+  'asyncpg works with parameters whose types change': script('changed_parameters'),
   'asyncpg copies in and out, and recovers from errors of COPY': script('copy'),
   'asyncpg pools connections, with a server for each': { ...script('pool'), size: 31, modes: ['session'] },
   'asyncpg pools more connections than there are servers': { ...script('pool'), size: 3, modes: ['transaction'] },

@@ -245,6 +245,7 @@ describe('after DDL', () => {
       'no longer match its parameter types',
       error('42883', 'operator does not exist: text = integer', 'ERROR', { P: '30' }),
     ],
+    ['have a parameter of a type that was dropped', error('XX000', 'cache lookup failed for type 26602')],
   ])('a text that turns out to %s is sent to the server at the next Parse, once', async (_, refusal) => {
     const pair = await startPrepared()
     const { flow, client, postgres } = pair
@@ -263,6 +264,80 @@ describe('after DDL', () => {
     await postgres.expect('Bind(, #2)', 'Sync')
     postgres.send(bindComplete, ready())
     expect(await other.answer()).toEqual(['ParseComplete', 'BindComplete', 'ReadyForQuery(I)'])
+  })
+
+  describe('a client that knows the types of its statement’s parameters, and may send values in their binary format,', () => {
+    const TEXT = 'update t set a = $1'
+
+    async function startTold() {
+      const pair = await startPair()
+      const { client, postgres } = pair
+      client.send(parse('s1', TEXT), describeStatement('s1'), sync)
+      await postgres.expect('Parse', 'Describe', 'Sync')
+      postgres.send(parseComplete, parameterDescription(20), noData, ready())
+      await client.answer()
+      return pair
+    }
+
+    /** Expects a Parse of the text with these types. */
+    async function expectParse({ postgres }: Awaited<ReturnType<typeof startTold>>, types: number[]) {
+      const { texts, bytes } = await postgres.expect('Parse')
+      expect(bytes).toEqual(parse(texts[0] as string, TEXT, types))
+    }
+
+    async function forget({ flow, postgres }: Awaited<ReturnType<typeof startTold>>) {
+      const other = await flow.connect()
+      await ask({ client: other, postgres }, 'discard all', 'DISCARD ALL')
+    }
+
+    test('has it prepared with the same types on a server without it', async () => {
+      const pair = await startTold()
+      const { client, postgres } = pair
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      await forget(pair)
+      client.send(bind('', 's1', Buffer.alloc(8)), execute(), sync)
+      await expectParse(pair, [20])
+      await postgres.expect('Describe', 'Flush')
+      postgres.send(parseComplete, parameterDescription(20), noData)
+      await postgres.expect('Bind', 'Execute', 'Sync')
+      postgres.send(bindComplete, complete('UPDATE 1'), ready())
+      expect(await client.answer()).toEqual(['BindComplete', 'CommandComplete(UPDATE 1)', 'ReadyForQuery(I)'])
+    })
+
+    test('has it prepared anew with the same types; a client that asks for the text then gets those of today', async () => {
+      const pair = await startTold()
+      const { flow, client, postgres } = pair
+      await ask(pair, 'alter table', 'ALTER TABLE')
+      client.send(bind('', 's1', Buffer.alloc(8)), describePortal(), execute(), sync)
+      await expectParse(pair, [20])
+      await postgres.expect('Bind', 'Describe', 'Execute', 'Sync')
+      postgres.send(parseComplete, bindComplete, noData, complete('UPDATE 1'), ready())
+      await client.answer()
+      const other = await flow.connect()
+      other.send(parse('s1', TEXT), describeStatement('s1'), sync)
+      await expectParse(pair, [])
+      await postgres.expect('Describe(statement, #3)', 'Sync')
+      postgres.send(parseComplete, parameterDescription(701), noData, ready())
+      expect((await other.answer())[1]).toBe('ParameterDescription(701)')
+    })
+
+    test('gets Postgres’ error if they do not fit any more; a client that asks for the text then gets those of today', async () => {
+      const pair = await startTold()
+      const { flow, client, postgres } = pair
+      await forget(pair)
+      client.send(bind('', 's1', Buffer.alloc(8)), execute(), sync)
+      await expectParse(pair, [20])
+      await postgres.expect('Bind', 'Execute', 'Sync')
+      const words = 'column "a" is of type date but expression is of type bigint'
+      postgres.send(error('42804', words, 'ERROR', { P: '18' }), ready())
+      expect(await client.answer()).toEqual([`ErrorResponse(ERROR 42804 ${words})`, 'ReadyForQuery(I)'])
+      const other = await flow.connect()
+      other.send(parse('s1', TEXT), sync)
+      await expectParse(pair, [])
+      await postgres.expect('Sync')
+      postgres.send(parseComplete, ready())
+      await other.answer()
+    })
   })
 
   describe('a client that relies on an earlier description of rows, on a server without its statement,', () => {

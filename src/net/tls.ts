@@ -19,6 +19,9 @@ const shown = new WeakMap<Socket, Buffer>()
 /** Sockets whose handshake is not complete. */
 const shaking = new WeakSet<Socket>()
 
+/** What the two sides of each socket have agreed on. Remembered, because a socket that has been destroyed cannot be asked any more. */
+const agreed = new WeakMap<Socket, string>()
+
 /** Keys, certificates and rules. */
 export interface TlsContext {
   readonly node: SecureContext
@@ -125,10 +128,7 @@ const PROTOCOL = 'postgresql'
  * without TLS.
  */
 export function tlsOf(socket: Socket): string {
-  if (!(socket instanceof TLSSocket)) return ''
-  // Node names a protocol from the beginning, when there is no cipher yet.
-  if (socket.getPeerFinished() === undefined) return ''
-  return `${socket.getProtocol()}/${socket.getCipher().standardName}`
+  return agreed.get(socket) ?? ''
 }
 
 /** The most bytes that may be owed of answers that OpenSSL makes by itself. Such an answer has some twenty bytes. */
@@ -221,7 +221,9 @@ function begin(
   shaking.add(socket)
   countHandshake(socket, side, event)
   socket.once(event, () => {
-    if (!socket.destroyed) shaking.delete(socket)
+    if (socket.destroyed) return
+    shaking.delete(socket)
+    agreed.set(socket, `${socket.getProtocol()}/${socket.getCipher().standardName}`)
   })
 }
 

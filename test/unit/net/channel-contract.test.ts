@@ -369,6 +369,15 @@ describe.each(RIGS)('a channel ($name)', (rig) => {
     expect(before.local).toEqual({ host: '127.0.0.1', port: expect.any(Number) })
     expect(before.peer.port).not.toBe(before.local.port)
   })
+
+  test('knows what TLS has agreed on, even after its end', async () => {
+    const { channel, heard } = await open(rig)
+    const { tls } = channel
+    expect(tls).toMatch(rig.isSealed ? /^TLSv1\.3\/TLS_/ : /^$/)
+    heard.silenced(() => channel.destroy())
+    await until('it is closed', () => heard.closings.length > 0)
+    expect(channel.tls).toBe(tls)
+  })
 })
 
 /** Timers run only when the test advances them; the system’s sockets are not affected. */

@@ -368,6 +368,11 @@ export class PoolerError extends Error {
   }
 }
 
+/** Undefined for an error of Postgres'. */
+export function kindOf(notice: object): ProblemKind | undefined {
+  return notice instanceof PoolerError ? notice.kind : undefined
+}
+
 function fill(sentence: string, details: ProblemDetails): string {
   return sentence.replace(/\{(\w+)\}/g, (_, name: string) => String(details[name] ?? `(${name})`))
 }

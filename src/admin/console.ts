@@ -5,7 +5,7 @@ import type { Handler } from '../client/handler.ts'
 import type { Host } from '../client/host.ts'
 import { CLOSE_REQUEST } from '../client/leaving.ts'
 import type { Counters } from '../pool/counters.ts'
-import { PoolerError } from '../problems.ts'
+import { kindOf, PoolerError } from '../problems.ts'
 import type { Settings } from '../settings/load.ts'
 import {
   BIND_COMPLETE,
@@ -325,9 +325,7 @@ export class Console implements Handler, FrameSink {
     const { subject, settings } = this.#session
     if (settings.logsErrors)
       this.#options.log.warning(`pooler error: ${problem.message}`, {
-        subject,
-        sqlstate: problem.sqlstate,
-        hint: problem.hint,
+        ...{ subject, sqlstate: problem.sqlstate, kind: kindOf(problem), hint: problem.hint },
       })
     this.#say(encodeError(problem))
   }

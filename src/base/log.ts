@@ -38,14 +38,19 @@ export interface LogOptions {
 /**
  * A line of text is `2024-05-01 12:00:00.000 UTC [pid] LOG C-0x1: app/ada@10.0.0.7:50112 login attempt: …`. The field `subject` precedes
  * the sentence. Behind it, in PostgreSQL's manner, come `client` (the id of the client concerned, in a line that is about something else),
- * `traceparent`, and `hint` (what to do now). The other fields appear only in JSON.
+ * `traceparent`, and `hint` (what to do now). The other fields appear only in JSON. Lines with the same `kind` are limited together; without
+ * it, the sentence decides.
  */
 export function createLog(options: LogOptions): Log {
   function log(level: Level, sentence: string, fields: LogFields = {}): void {
     if (RANKS[level] < RANKS[options.level]) return
     tellLeftOut()
-    if (RANKS[level] >= RANKS.warning && options.limit?.passes(sentence, options.wallMs()) === false) return
+    if (RANKS[level] >= RANKS.warning && !passes(sentence, fields)) return
     write(level, sentence, fields)
+  }
+
+  function passes(sentence: string, { kind }: LogFields): boolean {
+    return options.limit?.passes(sentence, options.wallMs(), typeof kind === 'string' ? kind : undefined) ?? true
   }
 
   function tellLeftOut(): void {

@@ -7,7 +7,7 @@ import { mayFollow, type StateRow } from '../base/state-rows.ts'
 import type { Channel, ChannelListener } from '../net/channel.ts'
 import { HandshakeError } from '../net/handshakes.ts'
 import { describeAddress } from '../net/unix-sockets.ts'
-import { PoolerError } from '../problems.ts'
+import { kindOf, PoolerError } from '../problems.ts'
 import type { CancelSender } from '../server/cancel.ts'
 import { normalizedQuery, traceparentOf } from '../sql/normalized.ts'
 import { asFatal, encodeError, type Notice } from '../wire/notices.ts'
@@ -357,7 +357,10 @@ export class Session implements Host, ChannelListener, EntryListener {
     const { logsErrors, logsDisconnections } = this.settings
     const fields = { subject: this.subject, database: this.database, user: this.user, client: this.id }
     if (notice !== null && logsErrors)
-      log.warning(`pooler error: ${notice.message}`, { ...fields, sqlstate: notice.sqlstate, hint: hintForLog(notice) })
+      log.warning(`pooler error: ${notice.message}`, {
+        ...fields,
+        ...{ sqlstate: notice.sqlstate, kind: kindOf(notice), hint: hintForLog(notice) },
+      })
     const age = Math.floor((this.clock.nowMs - this.connectedMs) / 1000)
     if (logsDisconnections) log.info(`closing because: ${reason} (age=${age}s)`, { ...fields, hint })
   }

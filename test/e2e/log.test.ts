@@ -123,7 +123,7 @@ test('log_format = json writes one object per line', async () => {
   expect(lines.find(({ sqlstate }) => sqlstate)).toMatchObject({
     level: 'warning',
     message: 'pooler error: no more connections allowed (max_client_conn)',
-    sqlstate: '53300',
+    ...{ sqlstate: '53300', kind: 'too-many-clients' },
     pid: expect.toSatisfy((pid) => pids.includes(pid)),
   })
 })

@@ -54,8 +54,22 @@ test('info lines are not limited, and a limit of 0 means none', () => {
 })
 
 test('the number of remembered kinds of lines is bounded', () => {
-  const { log, lines } = open(1)
+  const { log, lines, at } = open(1)
   for (let n = 0; n < 5_000; n++) log.warning(`kind ${'x'.repeat(n % 2_500)}`)
-  // The first thousand kinds are limited to one line each, the others are not limited.
-  expect(lines).toHaveLength(1_000 + 3_000)
+  // The first thousand kinds are limited to one line each, the others to one line together.
+  expect(lines).toHaveLength(1_000 + 1)
+  at.ms += 1_000
+  log.tellLeftOut()
+  expect(lines.at(-1)).toMatch(/^WARNING 2999 more lines in a second like this one were left out: kind x+$/)
+  log.warning('kind of tomorrow')
+  expect(lines.at(-1)).toBe('WARNING kind of tomorrow')
+})
+
+test('lines are of one kind, whatever they say, if the caller says so', () => {
+  const { log, lines, at } = open(2)
+  for (const name of ['ada', 'eve', 'bob']) log.warning(`no such database: ${name}`, { kind: 'no-such-database' })
+  expect(lines).toEqual(['WARNING no such database: ada', 'WARNING no such database: eve'])
+  at.ms += 1_000
+  log.tellLeftOut()
+  expect(lines.slice(2)).toEqual(['WARNING 1 more line in a second like this one was left out: no such database: bob'])
 })

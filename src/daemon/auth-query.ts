@@ -110,7 +110,7 @@ export class AuthQueries {
             this.#debug(question, user, answer)
             tell(answer)
           },
-          onFailed: (problem) => tell(this.#failed(question, reasonOf(problem))),
+          onFailed: (problem) => tell(this.#failed(question, reasonOf(problem), problem.sqlstate)),
         },
       ),
     )
@@ -148,13 +148,33 @@ export class AuthQueries {
   }
 
   /** Logs the reason. The error for the client does not contain it, since the client has not logged in. */
-  #failed({ database, asker }: Question, reason: string): PoolerError {
-    this.#options.log.error(`auth_query of ${asker} in database ${database} failed: ${reason}`, {
-      hint: 'Until this is fixed, users who are not in auth_file cannot log in. The settings are auth_query, auth_user and auth_dbname.',
-    })
-    return new PoolerError('auth-query-failed')
+  #failed({ database, asker }: Question, reason: string, sqlstate: string | null = null): PoolerError {
+    const { log } = this.#options
+    const problem = new PoolerError('auth-query-failed')
+    const sentence = `auth_query of ${asker} in database ${database} failed: ${reason}`
+    // Clients may name any database. That one does not exist is no trouble of the others.
+    if (sqlstate === NO_SUCH_DATABASE && !this.#isConfigured(database))
+      log.warning(sentence, { kind: problem.kind, hint: MISNAMED })
+    else log.error(sentence, { kind: problem.kind, hint: BROKEN })
+    return problem
+  }
+
+  /** Whether the settings name the database, so that it must exist. */
+  #isConfigured(database: string): boolean {
+    const { general, databases, fallback } = this.#options.settings()
+    const isChosen = [general, fallback, ...databases.values()].some((each) => each?.auth_dbname === database)
+    return isChosen || databases.has(database)
   }
 }
+
+/** invalid_catalog_name */
+const NO_SUCH_DATABASE = '3D000'
+
+const BROKEN =
+  'Until this is fixed, users who are not in auth_file cannot log in. The settings are auth_query, auth_user and auth_dbname.'
+
+const MISNAMED =
+  'A client has named a database that PostgreSQL does not have; its own line follows. With auth_dbname, auth_query runs in the same database for all.'
 
 const KINDS = ['plain', 'md5', 'scram'] as const satisfies readonly Secret['kind'][]
 

@@ -56,6 +56,19 @@ test('auth_query runs in only a few unknown databases at a time; other clients w
   for (const client of [known, ...strangers.slice(AT_ONCE + 1)]) await client.expect('ErrorResponse')
 })
 
+test('a client that names a database which does not exist is no error of the configuration', async () => {
+  const flow = await start()
+  flow.postgres.login = refuse
+  for (const database of ['invented', 'app']) await (await ask(flow, 'eve', database)).expect('ErrorResponse')
+  const levels = flow
+    .logged('auth_query of')
+    .map((line) => / (WARNING|ERROR) (.*) failed: .* HINT: (\S+ \S+)/.exec(line))
+  expect(levels.map((found) => found?.slice(1))).toEqual([
+    ['WARNING', 'auth_query of asker in database invented', 'A client'],
+    ['ERROR', 'auth_query of asker in database app', 'Until this'],
+  ])
+})
+
 test('an auth_query server of such a database is kept only once a client has logged in', async () => {
   const flow = await start({ auth_query_lifetime: 0 })
   const stranger = await ask(flow, 'eve', 'maybe')

@@ -142,9 +142,12 @@ export class Lifecycle {
     conditions.check()
     // setImmediate, so that the console session that sent SHUTDOWN gets its answer before it is closed.
     conditions.until(() => this.#isDrained()).then(() => setImmediate(() => this.stop()))
-    const left = mode === 'wait_for_clients' ? `${this.#clients} clients` : `${total(pools)} servers`
-    const waiting = `waiting for ${left}; ${sessions.count} client connections are open`
-    log.info(waiting)
+    const left = mode === 'wait_for_clients' ? this.#clients : total(pools)
+    const waiting =
+      mode === 'wait_for_clients'
+        ? `waiting for ${counted(left, 'client')}`
+        : `waiting for ${counted(left, 'server')}; ${counted(sessions.count, 'client connection')} open`
+    if (left > 0) log.info(waiting)
     this.#parts.serviceManager.status(`ending: ${waiting}`)
   }
 
@@ -196,6 +199,10 @@ export class Lifecycle {
     invariant(MOVES[this.#state].includes(next), `the pooler cannot go from ${this.#state} to ${next}`)
     this.#state = next
   }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 function total(pools: Pools): number {

@@ -66,6 +66,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     console.send(query('shutdown wait_for_clients'))
     expect(await console.answer()).toEqual(['CommandComplete(SHUTDOWN)', 'ReadyForQuery(I)'])
     await expect(flow.dial()).rejects.toThrow()
+    expect(flow.logged('waiting for')).toEqual([expect.stringMatching(/ LOG waiting for 2 clients$/)])
     await ask(one, flow)
     one.leave()
     expect(await hasStopped(flow)).toBe(false)
@@ -83,6 +84,7 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     console.send(query('shutdown wait_for_clients'))
     await console.expect('CommandComplete(SHUTDOWN)', 'ReadyForQuery(I)', IS_OVER)
     await flow.pooler.stopped
+    expect(flow.logged('waiting for')).toEqual([])
   })
 
   test('waits for a client that is logging in', async () => {

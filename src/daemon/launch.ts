@@ -4,7 +4,7 @@ import { keepYoungGenerationAsItIs } from '../base/young-generation.ts'
 import type { Settings } from '../settings/load.ts'
 import { usableCores } from '../workers/cores.ts'
 import { type Environment, findServiceManager, inheritedDescriptors } from './service-manager.ts'
-import { type Pooler, type StartOptions, startPooler } from './start.ts'
+import { type Pooler, type PoolerParts, type StartOptions, startPooler } from './start.ts'
 import { startFleet } from './start-fleet.ts'
 
 export interface LaunchOptions extends Pick<StartOptions, 'isQuiet' | 'load'> {
@@ -16,7 +16,7 @@ export interface LaunchOptions extends Pick<StartOptions, 'isQuiet' | 'load'> {
 export async function launch(
   settings: Settings,
   { env = process.env, ...others }: LaunchOptions = {},
-): Promise<Pick<Pooler, 'addresses' | 'httpAddresses' | 'control' | 'stop' | 'stopped'>> {
+): Promise<Pick<Pooler, 'addresses' | 'httpAddresses' | 'control' | 'stop' | 'stopped'> & Pick<PoolerParts, 'log'>> {
   const { workers } = settings.general
   const options: StartOptions = {
     ...others,
@@ -27,5 +27,5 @@ export async function launch(
   if (count > 1) return startFleet(settings, count, options)
   const pooler = await startPooler(settings, options)
   keepYoungGenerationAsItIs()
-  return pooler
+  return { ...pooler, log: pooler.parts.log }
 }

@@ -80,6 +80,7 @@ export interface Told {
 }
 
 export interface RunningFleet {
+  readonly log: Log
   readonly addresses: readonly Address[]
   readonly httpAddresses: readonly HttpAddress[]
   readonly primary: Primary
@@ -233,6 +234,7 @@ export async function startFleet(
   if (tooFew !== null) log.warning(tooFew)
   serviceManager.ready()
   return {
+    log,
     addresses,
     httpAddresses: http.addresses,
     primary,

@@ -124,6 +124,7 @@ test('SIGHUP reloads the file; SIGUSR1 and SIGUSR2 pause and resume', async () =
   program.kill('SIGHUP')
   await program.says(/pgweir: SIGHUP: RELOAD failed, see logs for additional details/)
   expect(program.stderr).toContain(`${iniFile}:1: error: this line is not "key = value"`)
+  expect(program.stderr.match(/LOG got SIGHUP\n/g)).toHaveLength(2)
 
   expect(await client.ask(serialize.query('select 1'))).toContain('DataRow 1')
   program.kill('SIGUSR1')

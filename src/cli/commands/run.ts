@@ -1,6 +1,7 @@
 /** `pgweir [flags] [config.ini]`: runs the pooler until a signal ends it, in the foreground or, with `-d`, in the background. */
 
 import { InvariantError } from '../../base/invariant.ts'
+import type { Log } from '../../base/log.ts'
 import { logAtStart } from '../../daemon/open-log.ts'
 import { claimPidFile, type PidFile } from '../../daemon/pid-file.ts'
 import { futureOwner, whyNotAsRoot } from '../../daemon/privileges.ts'
@@ -15,6 +16,7 @@ import { whyNotInBackground } from './background.ts'
 /** The part of a running pooler that this command needs. */
 export interface Pooler {
   readonly control: Control
+  readonly log: Pick<Log, 'info'>
   /** Ends the pooler at once, but in good order. Resolves when that is over. */
   stop(): Promise<void>
   /** Resolves when the pooler has ended, no matter who ended it. */
@@ -158,6 +160,8 @@ class Signals {
   }
 
   #received(signal: Signal, meaning: Meaning): void {
+    // The lines that follow are the same as for a command on the console, and operators look for whoever has given it.
+    this.#when(({ log }) => log.info(`got ${signal}`))
     if (typeof meaning === 'function') this.#do(signal, meaning)
     else {
       const { ends } = meaning

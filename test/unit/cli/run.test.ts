@@ -62,6 +62,7 @@ test.each([
   signal(name)
   await until('the command has been received', () => pooler.asked.length === 1)
   expect(pooler.asked).toEqual([command])
+  expect(pooler.logged).toEqual([`got ${name}`])
   pooler.end()
   expect(await ended).toBe(0)
   expect([pooler.stops, exits]).toEqual([0, []])

@@ -58,6 +58,7 @@ export interface FakePooler extends Pooler {
   stops: number
   /** The commands that its control has received, such as `shutdown wait_for_clients`. */
   readonly asked: string[]
+  readonly logged: string[]
   /** Answers the commands. */
   answer: () => Promise<unknown>
   /** Ends the pooler. */
@@ -72,6 +73,8 @@ function fakePooler(): FakePooler {
   const pooler: FakePooler = {
     stops: 0,
     asked: [],
+    logged: [],
+    log: { info: (sentence) => void pooler.logged.push(sentence) },
     answer: async () => {},
     control: passedOn(({ name, args }) => {
       pooler.asked.push([name, ...args].filter((word) => word !== null).join(' '))

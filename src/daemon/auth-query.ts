@@ -116,6 +116,11 @@ export class AuthQueries {
     )
   }
 
+  /** Called when a client has left, whether it was being looked up or not. */
+  left(session: Pick<Host, 'isOpen'>): void {
+    this.#asked.left(session)
+  }
+
   /** Called after a failed login: the user's secret may have changed, so the cached answer is dropped. */
   forget(question: Question, user: string): void {
     this.#known.delete(keyOf(question, user))

@@ -257,6 +257,9 @@ export class Doors {
   }
 
   onGone(session: Host): void {
+    const { rules, authQueries } = this.#options
+    rules.left(session)
+    authQueries.left(session)
     this.#consoles.delete(session)
     this.#lookedUp.delete(session)
     const entry = this.#entries.get(session)

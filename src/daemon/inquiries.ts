@@ -42,7 +42,7 @@ const MAX_DOUBTFUL_AT_ONCE = 10
 export class Inquiries {
   readonly #options: InquiriesOptions
   /** Queries in databases that may not exist, waiting for their turn. */
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
   #underWay = 0
   #isGoingOn = false
 
@@ -50,12 +50,20 @@ export class Inquiries {
     this.#options = options
   }
 
-  ask(inquiry: Inquiry, listener: InquiryListener): void {
-    if (this.#options.isEstablished(inquiry.database)) this.#begin(inquiry, listener, () => {})
-    else {
-      this.#waiting.push(() => this.#begin(inquiry, listener, this.#over))
-      this.#goOn()
+  /**
+   * Returns a function that gives the query up if it still waits: for its turn or, in a database that exists, for a server. The function returns
+   * whether it did so; then the listener is not called any more.
+   */
+  ask(inquiry: Inquiry, listener: InquiryListener): () => boolean {
+    if (this.#options.isEstablished(inquiry.database)) {
+      const lookup = this.#begin(inquiry, listener, () => {})
+      return () => lookup?.abandon() ?? false
     }
+    // Once it has begun, it goes on: the server that is opened for it is closed after the query.
+    const turn = () => void this.#begin(inquiry, listener, this.#over)
+    this.#waiting.add(turn)
+    this.#goOn()
+    return () => this.#waiting.delete(turn)
   }
 
   readonly #over = (): void => {
@@ -68,8 +76,9 @@ export class Inquiries {
     this.#isGoingOn = true
     try {
       while (this.#underWay < MAX_DOUBTFUL_AT_ONCE) {
-        const begin = this.#waiting.shift()
+        const [begin] = this.#waiting
         if (begin === undefined) return
+        this.#waiting.delete(begin)
         this.#underWay++
         begin()
       }
@@ -78,20 +87,24 @@ export class Inquiries {
     }
   }
 
-  #begin({ database, asker, query, user, timeoutMs }: Inquiry, listener: InquiryListener, over: () => void): void {
+  #begin(
+    { database, asker, query, user, timeoutMs }: Inquiry,
+    listener: InquiryListener,
+    over: () => void,
+  ): Lookup | null {
     if (!listener.isWanted()) {
       over()
       listener.onUnwanted()
-      return
+      return null
     }
     const { poolOf, isEstablished } = this.#options
     const pool = poolOf(database, asker)
     if (pool === null) {
       over()
       listener.onFailed(new PoolerError('no-such-database', { database }))
-      return
+      return null
     }
-    new Lookup(pool, query, user, timeoutMs, {
+    const lookup = new Lookup(pool, query, user, timeoutMs, {
       onFound(rows) {
         over()
         listener.onFound(rows)
@@ -101,6 +114,8 @@ export class Inquiries {
         listener.onFailed(problem)
       },
       keepsServer: () => isEstablished(database),
-    }).start()
+    })
+    lookup.start()
+    return lookup
   }
 }

@@ -21,7 +21,7 @@ export interface LoginRulesOptions {
   settings(): Settings
   readonly hba: Live<HbaSetup>
   readonly hostNames: Pick<HostNames, 'isAt' | 'ask'>
-  readonly memberships: Pick<Memberships, 'isMember' | 'ask'>
+  readonly memberships: Pick<Memberships, 'isMember' | 'ask' | 'left'>
   readonly log: Log
   /** The file of system users, for tests. Default: /etc/passwd. */
   readonly systemUsersFile?: string
@@ -65,6 +65,11 @@ export class LoginRules {
         (rule) => done(rule instanceof PoolerError ? rule : this.#byRule(rule, channel, user)),
       )
     }
+  }
+
+  /** Called when a client has left, whether its rules were being evaluated or not. */
+  left(session: Host): void {
+    this.#options.memberships.left(session)
   }
 
   #decide(session: Host, arrival: Arrival, done: (rule: HbaRule | PoolerError) => void): void {

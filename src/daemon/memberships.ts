@@ -89,6 +89,11 @@ export class Memberships {
     )
   }
 
+  /** Called when a client has left, whether it was being looked up or not. */
+  left(session: Pick<Host, 'isOpen'>): void {
+    this.#asked.left(session)
+  }
+
   #understand(member: Member, key: string, rows: readonly Row[]): PoolerError | null {
     const roles = rolesIn(rows)
     if (roles === null) return this.#failed(member, 'the answer is not a list of names')

@@ -72,6 +72,13 @@ export class Lookup implements Waiter, FrameSink {
     if (server !== null) this.onGranted(server)
   }
 
+  /** Nobody waits for the answer any more. Returns false if the query runs already: then it goes on. */
+  abandon(): boolean {
+    if (this.#server !== null) return false
+    this.#pool.withdraw(this)
+    return true
+  }
+
   onGranted(server: Server): void {
     this.#server = server
     this.#begunMs = this.#pool.options.clock.nowMs

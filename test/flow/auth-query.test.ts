@@ -118,6 +118,33 @@ test('the answer to auth_query may come in pieces, with settings and notices in 
   expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
 })
 
+test('a client that leaves while it waits for its lookup does not keep others waiting', async () => {
+  const flow = await start()
+  const { client, postgres } = await ask(flow)
+  const strangers = await Promise.all(['bob', 'bob', 'mallory'].map(() => flow.dial()))
+  for (const [n, stranger] of strangers.entries())
+    stranger.send(startup({ user: n < 2 ? 'bob' : 'mallory', database: 'app' }))
+  await quiet()
+  const { waiting } = flow.pool('app', 'asker')
+  expect(waiting.length).toBe(2)
+  strangers[0]?.vanish()
+  strangers[2]?.vanish()
+  await quiet()
+  expect(waiting.length).toBe(1)
+  answer(postgres, 'eve', 'hers')
+  await client.expect('AuthenticationCleartextPassword')
+  // The other bob is still wanted.
+  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  strangers[1]?.vanish()
+  await quiet()
+  const late = await flow.dial()
+  late.send(startup({ user: 'bob', database: 'app' }))
+  await quiet()
+  answer(postgres, 'bob', 'his')
+  await late.expect('AuthenticationCleartextPassword')
+  await postgres.expectNothing()
+})
+
 describe('the client is refused, and only the log has the reason, when the server that is asked', () => {
   async function expectRefused(flow: Flow, client: Awaited<ReturnType<typeof ask>>['client'], reason: string) {
     await client.expect('ErrorResponse(FATAL F0000 bouncer config error)')

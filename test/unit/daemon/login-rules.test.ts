@@ -26,7 +26,7 @@ function methodByPeer(systemUsersFile: string) {
   const loginRules = new LoginRules({
     ...{ settings: () => settings, hba: new Live({ ...NO_RULES, rules }), log, systemUsersFile },
     hostNames: { isAt: () => false, ask: async () => {} },
-    memberships: { isMember: () => false, ask: () => {} },
+    memberships: { isMember: () => false, ask: () => {}, left: () => {} },
   })
   const peer = { host: '/tmp/.s.PGSQL.6432', port: 6432, process: { uid: process.getuid?.() ?? 0, pid: 1 } }
   const session = { isOpen: true, channel: { peer, tls: '' } } as unknown as Host

@@ -151,7 +151,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
   const tls = openLive(loadTls(first), onWarning)
   const hba = openLive(loadHba(first), onWarning)
   const tickets = new Tickets(saltKey, () => clock.wallMs())
-  const pools = new Pools(new TallyNames(general.metrics_max_pools))
+  const pools = new Pools(new TallyNames(general.metrics_max_pools), (name) => databases.isEstablished(name))
   const sessions = new Sessions()
   const { cancelKeys, cancelRoutes, peerCancels, cancels } = openCancelling({
     ...{ transport, clock, log, live },

@@ -161,7 +161,7 @@ export class LiveFeed {
 
 function showTransaction(transaction: TransactionSnapshot, names: TallyNames): LiveTransaction {
   const { clientId, user: clientUser, poolUser, peer, applicationName, ageUs, isRunning } = transaction
-  const { database, user } = names.of({ database: transaction.database, user: poolUser ?? clientUser })
+  const { database, user } = names.ifKnown({ database: transaction.database, user: poolUser ?? clientUser })
   return {
     ...{ client: clientId, database, user, clientUser, address: describeAddress(peer), applicationName },
     ...{ ms: ageUs / 1000, state: isRunning ? 'running a query' : 'idle in transaction' },

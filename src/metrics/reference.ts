@@ -23,6 +23,7 @@ and sizes in bytes. Counters and histograms start at 0 when pgweir starts and ne
 console is not counted.
 
 The first \`metrics_max_pools\` pairs of database and user have their own series; all later pairs are counted together as \`other\`.
+So is what \`auth_query\` does in a database that only unauthenticated clients have named, until a server of it has been opened.
 
 Histograms have the buckets ${BUCKETS_MS.map((ms) => ms / 1000).join(', ')} s. Clients that ask for OpenMetrics get that format; there, the name of
 a counter has no \`_total\`, only its samples do.`

@@ -48,7 +48,7 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
     fleet.vitals(),
     fleet.circumstances(),
   ])
-  // Counters first: pools that have counted something take the names before pools that only gauges know.
+  // Counters first: only what has a tally gets a name. See `Pools` for pools without one.
   const tallies = sumTallies(accounts.pools.map((tally) => names.of(tally)))
   const named = namedPools(pools, names)
   const known = new Set([...tallies, ...named].map(({ database }) => database))
@@ -62,7 +62,7 @@ export async function takeSnapshot(fleet: MeasuredFleet, names: TallyNames, limi
 
 /** The pools of clients, without the console. Pools without a name of their own are merged into one, which has no limit to show. */
 export function namedPools(pools: readonly PoolSnapshot[], names: TallyNames): readonly PoolSnapshot[] {
-  const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.of(pool))
+  const ofClients = pools.filter(({ database }) => database !== CONSOLE_NAME).map((pool) => names.ifKnown(pool))
   return mergePools([ofClients]).map((pool) => (isOther(pool) ? { ...pool, maxServers: 0 } : pool))
 }
 

@@ -4,7 +4,7 @@ import { PoolerError } from '../problems.ts'
 import { type Birth, NO_BIRTH } from '../server/birth.ts'
 import { Counters } from './counters.ts'
 import type { Pool } from './pool.ts'
-import { Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
+import { asOther, Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
 
 export class Pools {
   /** Pools that new clients may come to. */
@@ -20,9 +20,18 @@ export class Pools {
   /** What pools that are gone have counted. Outlives their databases. */
   readonly #tallies: Tallies
 
-  /** @param names decides which names are counted separately */
-  constructor(names = new TallyNames(Infinity)) {
+  /** Pools that were counted as `other` so far, because they may not have a name yet. */
+  readonly #nameless = new Set<Pool>()
+  readonly #isEstablished: (database: string) => boolean
+
+  /**
+   * @param names decides which names are counted separately
+   * @param isEstablished false if an unauthenticated client may have made up the name of the database. Such names must not take up places under
+   * the limit on names until a server has shown that the database exists
+   */
+  constructor(names = new TallyNames(Infinity), isEstablished: (database: string) => boolean = () => true) {
     this.#tallies = new Tallies(names)
+    this.#isEstablished = isEstablished
   }
 
   find(database: string, user: string, birth = NO_BIRTH): Pool | null {
@@ -53,7 +62,26 @@ export class Pools {
 
   /** Everything that was ever counted, by database and user. */
   tallies(): readonly Tally[] {
-    return this.#tallies.with([...this.#all].map(tallyOf))
+    return this.#tallies.with(Array.from(this.#all, (pool) => this.#tallyOf(pool)))
+  }
+
+  #tallyOf(pool: Pool): Tally {
+    const tally = tallyOf(pool)
+    if (!this.#mayHaveName(pool)) {
+      this.#nameless.add(pool)
+      return asOther(tally)
+    }
+    if (!this.#nameless.delete(pool)) return tally
+    // What was counted as `other` stays there: no number ever goes down.
+    this.#tallies.add([asOther(tally)])
+    this.#keepCounts(pool)
+    pool.countAnew()
+    return tallyOf(pool)
+  }
+
+  #mayHaveName(pool: Pool): boolean {
+    const { database, counters } = pool
+    return counters.serversOpened > 0 || this.#isEstablished(database) || this.#tallies.names.knows(pool)
   }
 
   /** What forgotten pools have counted, by database. */
@@ -110,7 +138,8 @@ export class Pools {
 
   #drop(pool: Pool): void {
     if (!this.#all.delete(pool)) return
-    this.#tallies.ended(pool)
+    const isOther = this.#nameless.delete(pool) || !this.#mayHaveName(pool)
+    this.#tallies.add([isOther ? asOther(tallyOf(pool)) : tallyOf(pool)])
     const left = (this.#counts.get(pool.database) ?? 0) - 1
     if (left > 0) this.#counts.set(pool.database, left)
     else this.#counts.delete(pool.database)

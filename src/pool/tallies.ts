@@ -22,8 +22,19 @@ export interface Counting {
   readonly errors: ErrorCounts
 }
 
+interface Named {
+  readonly database: string
+  readonly user: string
+}
+
 /** The name of database and user under which all pairs are counted that exceed the limit of `TallyNames`. */
 export const OTHER = 'other'
+
+const OTHERS = keyOf(OTHER, OTHER)
+
+export function asOther<Row extends Named>(row: Row): Row {
+  return { ...row, database: OTHER, user: OTHER }
+}
 
 /** Strangers choose the names of databases and users, so only the first `max` pairs are counted separately, as long as the process lives. */
 export class TallyNames {
@@ -34,17 +45,27 @@ export class TallyNames {
     this.#max = max
   }
 
-  /** Whether this pair is counted under its own name. The answer for a pair never changes. */
+  /** Whether this pair is counted under its own name, from now on in any case. The answer for a pair never changes. */
   has(database: string, user: string): boolean {
     const key = keyOf(database, user)
     if (this.#named.has(key)) return true
+    if (key === OTHERS) return true
     if (this.#named.size >= this.#max) return false
     this.#named.add(key)
     return true
   }
 
-  of<Row extends { readonly database: string; readonly user: string }>(row: Row): Row {
-    return this.has(row.database, row.user) ? row : { ...row, database: OTHER, user: OTHER }
+  of<Row extends Named>(row: Row): Row {
+    return this.has(row.database, row.user) ? row : asOther(row)
+  }
+
+  /** Does the same, but gives no name to a pair that has none yet. */
+  ifKnown<Row extends Named>(row: Row): Row {
+    return this.knows(row) ? row : asOther(row)
+  }
+
+  knows({ database, user }: Named): boolean {
+    return this.#named.has(keyOf(database, user))
   }
 }
 

@@ -69,6 +69,31 @@ test('a client that names a database which does not exist is no error of the con
   ])
 })
 
+test('the names of databases that do not exist take no place in the metrics, and what was counted before a server was opened stays with other', async () => {
+  const flow = await start({ metrics_max_pools: 2, server_login_retry: 1 })
+  const names = () =>
+    flow.pooler.parts.pools
+      .tallies()
+      .map(({ database, user, totals }) => `${database}/${user} ${totals.serverFailures}`)
+  const { login } = flow.postgres
+  flow.postgres.login = refuse
+  for (const database of ['invented1', 'invented2', 'late'])
+    await (await ask(flow, 'eve', database)).expect('ErrorResponse')
+  expect(names()).toEqual(['other/other 3'])
+  await flow.advance(10_000)
+  expect(names()).toEqual(['other/other 3'])
+  flow.postgres.login = login
+  const client = await ask(flow, 'eve', 'late')
+  await answer(flow.postgres.servers.at(-1) as FlowServer, 'eve')
+  await client.expect('AuthenticationCleartextPassword')
+  expect(names()).toEqual(['other/other 3', 'late/asker 0'])
+  flow.postgres.login = refuse
+  await (await ask(flow, 'eve', 'invented3')).expect('ErrorResponse')
+  flow.postgres.login = login
+  await flow.connect({ user: 'ada', password: 'secret' })
+  expect(names()).toEqual(['other/other 4', 'late/asker 0', 'app/ada 0'])
+})
+
 test('an auth_query server of such a database is kept only once a client has logged in', async () => {
   const flow = await start({ auth_query_lifetime: 0 })
   const stranger = await ask(flow, 'eve', 'maybe')

@@ -13,13 +13,15 @@ import type { Applier } from './apply.ts'
 import type { Conditions } from './conditions.ts'
 import type { Database } from './database.ts'
 import type { Databases } from './databases.ts'
-import { restartNobody } from './fleet-control.ts'
+import { issued, restartNobody } from './fleet-control.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { Suspension } from './suspension.ts'
 
 export interface LocalControlParts {
   readonly log: Log
+  /** False in a worker: the primary logs the commands. */
+  readonly logsCommands: boolean
   readonly applier: Applier
   readonly databases: Databases
   readonly sessions: Sessions
@@ -185,7 +187,7 @@ export class LocalControl implements Control {
   }
 
   #log(command: string, database: Database | null = null): void {
-    this.#parts.log.info(database ? `${command} '${database.name}' command issued` : `${command} command issued`)
+    if (this.#parts.logsCommands) this.#parts.log.info(issued(command, database?.name))
   }
 }
 

@@ -59,6 +59,7 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   }
 
   const byAll = passedOn(async (call) => {
+    if (LOGGED.has(call.name)) log.info(issued(call.name, call.args[0]))
     // Noted first, so that a worker that starts while the others are carrying out the call receives it, too.
     standing.note(call)
     try {
@@ -92,6 +93,15 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
   }
 
   return { control, standing, workerGone }
+}
+
+/** The commands that all workers carry out. They are logged here once, and by no worker: one that starts later carries some out unasked. */
+const LOGGED: ReadonlySet<string> = new Set(['pause', 'suspend', 'resume', 'kill', 'disable', 'enable', 'reconnect'])
+
+/** The line in the log, as in PgBouncer. */
+export function issued(command: string, database: unknown): string {
+  const name = typeof database === 'string' ? ` '${database}'` : ''
+  return `${command.toUpperCase()}${name} command issued`
 }
 
 /** RESTART WORKERS in a single process, which has no workers. */

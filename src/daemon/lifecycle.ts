@@ -27,6 +27,8 @@ const MOVES: Record<LifecycleState, readonly LifecycleState[]> = {
 
 export interface LifecycleParts {
   readonly log: Log
+  /** False in a worker: the primary logs the commands. */
+  readonly logsCommands: boolean
   readonly sessions: Sessions
   readonly pools: Pools
   readonly cancels: CancelSender
@@ -127,11 +129,10 @@ export class Lifecycle {
     this.#isReplaced = isReplaced && this.#state === 'serving'
     if (this.#state !== 'serving' && !isHastened) throw new PoolerError('shutting-down')
     this.#mode = mode
-    const { log, pools, sessions, conditions } = this.#parts
+    const { log, logsCommands, pools, sessions, conditions } = this.#parts
     // A replacement is not a SHUTDOWN, so do not log it as one.
-    log.info(
-      isReplaced ? 'this worker is being replaced by another one' : `SHUTDOWN ${mode.toUpperCase()} command issued`,
-    )
+    if (isReplaced) log.info('this worker is being replaced by another one')
+    else if (logsCommands) log.info(`SHUTDOWN ${mode.toUpperCase()} command issued`)
     if (this.#state === 'serving') this.#enter('draining')
     for (const listener of this.#running.listeners)
       if (isReplaced) listener.close()

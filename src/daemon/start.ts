@@ -203,6 +203,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     ? null
     : new UserFileWatch({ settings, log, users, take: (loaded) => applier.takeUsers(loaded) })
   const { lifecycle, farewell, drain } = openEnding({
+    logsCommands: isAlone,
     ...{ clock, log, sessions, pools, cancels, peerCancels, conditions, serviceManager },
     consoles: () => doors.consoles,
     close() {
@@ -213,6 +214,7 @@ export async function startPooler(first: Settings, options: StartOptions = {}): 
     },
   })
   const control = new LocalControl({
+    logsCommands: isAlone,
     ...{ log, applier, databases, sessions, conditions, lifecycle, names, suspension, serviceManager },
     onShutdown(mode) {
       farewell.shutdown(mode, clock.nowMs, settings().general)

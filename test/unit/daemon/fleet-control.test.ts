@@ -10,8 +10,9 @@ import { PoolerError } from '../../../src/problems.ts'
 function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}) {
   const workers = { everywhere: async (): Promise<readonly unknown[]> => [null, null] }
   const kept: string[][] = []
+  const logged: string[] = []
   const { control, standing } = fleetControl({
-    log: silentLog,
+    log: { ...silentLog, info: (sentence) => void logged.push(sentence) },
     applier,
     everywhere: () => workers.everywhere(),
     keepStats: (isThere) => kept.push(['app', 'shop'].filter(isThere)),
@@ -20,8 +21,18 @@ function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}
     shutdown: async () => {},
     serviceManager: NO_SERVICE_MANAGER,
   })
-  return { control, workers, kept, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
+  return { control, workers, kept, logged, orders: () => [...standing].map(({ name, args }) => [name, ...args]) }
 }
+
+test('a command is logged once, when it begins', async () => {
+  const { control, logged, workers } = fleet()
+  workers.everywhere = () => new Promise(() => {})
+  control.pause('app')
+  control.kill(null)
+  control.suspend(5)
+  control.waitClose(null)
+  expect(logged).toEqual(["PAUSE 'app' command issued", 'KILL command issued', 'SUSPEND command issued'])
+})
 
 test('RESUME without a database leaves the PAUSE of one database in force for workers that start later, even if it fails', async () => {
   const { control, workers, orders } = fleet()

@@ -134,9 +134,14 @@ export class Primary extends GatheredFleet {
    * @param former the worker that it replaces, which serves until then
    */
   async #fill(seat: Seat, former: Worker | null = null): Promise<readonly Address[]> {
-    const worker = this.#spawn((last, how) => this.#ended(worker, seat, former, last, how))
+    // Forgotten once it does not matter any more: otherwise each worker would keep the one before it, and so all that there ever were.
+    const replaces = { worker: former }
+    const worker = this.#spawn((last, how) => this.#ended(worker, seat, replaces.worker, last, how))
     seat.take(worker)
-    const launched = this.#launch(worker)
+    const launched = this.#launch(worker).then((addresses) => {
+      replaces.worker = null
+      return addresses
+    })
     seat.filled = launched.catch(() => {})
     return launched
   }

@@ -1,5 +1,7 @@
 /** The primary with workers that the test plays: what it sends to them, and what it does with their messages. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { createLog } from '../../../src/base/log.ts'
@@ -814,6 +816,27 @@ test('workers are replaced one by one, each once its successor serves', async ()
   await primary.restarting
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving', 'serving'])
   expect(lines.at(-1)).toBe('all workers have been replaced')
+})
+
+test('workers that have been replaced are not kept', async () => {
+  const { primary, played } = fleet({ workers: 1 })
+  await primary.start()
+  const gone: WeakRef<Played>[] = []
+  for (let turn = 0; turn < 3; turn++) {
+    primary.restart(2_000)
+    await settled()
+    const [former] = played.splice(0, 1) as [Played]
+    former.die('exit code 0')
+    gone.push(new WeakRef(former))
+    await primary.restarting
+  }
+  // A WeakRef keeps its object until the present task is over.
+  await new Promise((resolve) => setImmediate(resolve))
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  // The stack may still refer to the last one.
+  expect(gone.slice(0, 2).map((each) => each.deref()?.pid)).toEqual([undefined, undefined])
+  expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
 test('a worker that cannot be started for lack of memory is started again later', async () => {

@@ -4,7 +4,7 @@ import type { Pool } from '../pool/pool.ts'
 import { DEBT, type Effect, SWALLOW } from '../server/ledger.ts'
 import type { Server } from '../server/server.ts'
 import { SHARED_PREFIX, type Statement } from '../server/statement-registry.ts'
-import { encodeCloseStatement, encodeParse, encodeQuery } from '../wire/frontend.ts'
+import { encodeCloseStatement, encodeDescribeStatement, encodeParse, encodeQuery } from '../wire/frontend.ts'
 import type { Outbox } from '../wire/outbox.ts'
 import type { UnnamedStatement } from './unnamed-statement.ts'
 
@@ -12,6 +12,7 @@ const CLOSE_UNNAMED = encodeCloseStatement('')
 
 const VAIN = `${SHARED_PREFIX}vain`
 const CLOSE_VAIN = encodeCloseStatement(VAIN)
+const DESCRIBE_VAIN = encodeDescribeStatement(VAIN)
 
 const DOOMED = `${SHARED_PREFIX}doomed`
 /** Makes the statement `DOOMED`, after closing the last one, which may still be there. */
@@ -39,6 +40,7 @@ export interface Sending {
  * @param effect the effect of the client's Parse
  */
 export function prepare(sending: Sending, statement: Statement, capacityBytes: number, effect: Effect): void {
+  if (statement.parsed !== statement.body) askTypes(sending, statement)
   sendParse(sending, statement, capacityBytes, false, effect)
 }
 
@@ -119,4 +121,20 @@ export function parseInVain({ leased: { ledger }, toServer }: Sending, body: Buf
   ledger.owe(DEBT.parse | SWALLOW)
   toServer.addAll(CLOSE_VAIN)
   toServer.addAll(encodeParse(VAIN, body))
+}
+
+/**
+ * A client that may not know the statement's parameter types yet asks for the text, and the server is sent those that others were told. Asks the
+ * server which ones it would choose today: if tables have changed, clients that ask for the text from then on get these.
+ */
+function askTypes(sending: Sending, statement: Statement): void {
+  const { leased, toServer } = sending
+  const { statements, ledger } = leased
+  parseInVain(sending, statement.body)
+  ledger.owe(DEBT.describe | SWALLOW, {
+    reply: null,
+    told: (buffer, start, end) => statements.noteTypes(statement, buffer, start, end),
+    undo: () => {},
+  })
+  toServer.addAll(DESCRIBE_VAIN)
 }

@@ -22,9 +22,7 @@ export function learnsShape(statement: Statement, statements: ServerStatements):
       if (statement.shape === undefined || !statement.isShared) statement.shape = shape
       else if (shape !== statement.shape) statements.noteChange(statement)
     },
-    told: (buffer, start, end) => {
-      if (!statement.tell(buffer, start, end)) statements.noteChange(statement)
-    },
+    told: (buffer, start, end) => statements.noteTypes(statement, buffer, start, end),
     undo: () => {},
   }
 }

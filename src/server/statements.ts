@@ -102,9 +102,14 @@ export class ServerStatements {
     this.noteChange(statement)
   }
 
-  /** Its rows are not what clients were told. If nothing is known of a change of tables, there was one outside the pool. */
+  /** Its rows or parameter types are not what clients were told. If nothing is known of a change of tables, there was one outside the pool. */
   noteChange(statement: Statement): void {
     if (!this.isOutdated(statement)) this.#schema.changed()
+  }
+
+  /** These are the statement's parameter types, written as in a Parse; they may not be what clients were told before. */
+  noteTypes(statement: Statement, buffer: Buffer, start: number, end: number): void {
+    if (!statement.tell(buffer, start, end)) this.noteChange(statement)
   }
 
   use(statement: Statement): void {

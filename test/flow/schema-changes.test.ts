@@ -7,6 +7,7 @@ import { DEFAULTS, type FlowServer } from '../support/flow/postgres.ts'
 import { ask, occupy, prepare, RESULT, run, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
+  closeComplete,
   complete,
   dataRow,
   error,
@@ -319,6 +320,28 @@ describe('after DDL', () => {
       await postgres.expect('Describe(statement, #3)', 'Sync')
       postgres.send(parseComplete, parameterDescription(701), noData, ready())
       expect((await other.answer())[1]).toBe('ParameterDescription(701)')
+    })
+
+    test('keeps them after a change outside the pool; a client that asks for the text on a server without it makes the change known', async () => {
+      const pair = await startTold()
+      const { flow, postgres } = pair
+      await forget(pair)
+      const other = await flow.connect()
+      other.send(parse('s1', TEXT), describeStatement('s1'), sync)
+      await postgres.expect('Close')
+      await expectParse(pair, [])
+      await postgres.expect('Describe')
+      await expectParse(pair, [20])
+      await postgres.expect('Describe', 'Sync')
+      postgres.send(closeComplete, parseComplete, parameterDescription(701), noData)
+      postgres.send(parseComplete, parameterDescription(20), noData, ready())
+      expect(await other.answer()).toEqual(['ParseComplete', 'ParameterDescription(20)', 'NoData', 'ReadyForQuery(I)'])
+      const third = await flow.connect()
+      third.send(parse('s1', TEXT), sync)
+      await expectParse(pair, [])
+      await postgres.expect('Sync')
+      postgres.send(parseComplete, ready())
+      expect(await third.answer()).toEqual(['ParseComplete', 'ReadyForQuery(I)'])
     })
 
     test('gets Postgres’ error if they do not fit any more; a client that asks for the text then gets those of today', async () => {

@@ -102,7 +102,7 @@ function sign(key: Buffer, message: string): Buffer {
 }
 
 function xor(one: Buffer, other: Buffer): Buffer {
-  const result = Buffer.alloc(one.length)
+  const result = Buffer.allocUnsafe(one.length)
   for (let i = 0; i < one.length; i++) result[i] = (one[i] ?? 0) ^ (other[i] ?? 0)
   return result
 }

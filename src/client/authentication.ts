@@ -68,6 +68,8 @@ const REFUSED_ELSEWHERE = { ldap: 'ldap-failed', pam: 'pam-failed' } as const
 
 const NOTHING_LEARNT: Proof = { keys: null, password: null }
 
+const NO_SALT = Buffer.alloc(0)
+
 /** Only a password message (`p`) may come. It is held whole, up to its limit. */
 const NEEDS = needsTable({
   p: WHOLE,
@@ -79,7 +81,7 @@ export class Authentication implements FrameSink {
   readonly #listener: AuthenticationListener
   readonly #frames = new Frames(MAX_PASSWORD_BYTES)
   #step: 'new' | 'password' | 'md5' | 'sasl-initial' | 'sasl-response' | 'checking' | 'over' = 'new'
-  #salt: Buffer = Buffer.alloc(0)
+  #salt: Buffer = NO_SALT
   #scram: ScramServer | null = null
 
   constructor(options: AuthenticationOptions, listener: AuthenticationListener) {

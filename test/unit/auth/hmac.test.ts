@@ -23,6 +23,17 @@ test('hmacSha256 gives the same as createHmac for keys up to one block and messa
   )
 })
 
+test.each([0, 1, 1023, 1024, 1025, 5000])(
+  'hmacSha256 gives the same as createHmac for a message of %i bytes',
+  (length) => {
+    const [key, text] = ['k'.repeat(32), '\u00e9'.repeat(length)]
+    const expected = createHmac('sha256', key).update(text, 'latin1').digest()
+    expect(hmacSha256(Buffer.from(key), text)).toEqual(expected)
+    hmacSha256(Buffer.from(key), `${text}longer`)
+    expect(hmacSha256(Buffer.from(key), text)).toEqual(expected)
+  },
+)
+
 test('a key longer than a block is an invariant failure, because it would have to be hashed first', () => {
   const told = onInvariantFailure(null)
   try {

@@ -21,6 +21,14 @@ import { type Pair, startPair } from '../support/flow/start.ts'
 
 const GONE = error('26000', 'prepared statement "s1" does not exist')
 
+/** The client still has its statement `s1`. */
+async function bindAgain({ client, postgres }: Pick<Pair, 'client' | 'postgres'>): Promise<void> {
+  client.send(bind('', 's1'), sync)
+  await postgres.expect('Bind(, #1)', 'Sync')
+  postgres.send(bindComplete, ready())
+  await client.expect('BindComplete', 'ReadyForQuery(I)')
+}
+
 describe('after a command that drops statements and is not answered yet', () => {
   const COMMANDS: readonly [how: string, tag: string, send: readonly Buffer[], ...sent: string[]][] = [
     ['DEALLOCATE ALL', 'DEALLOCATE ALL', [query('deallocate all')], 'Query(deallocate all)'],
@@ -183,10 +191,7 @@ describe('after a command that drops statements and is not answered yet', () => 
     await postgres.expect('Bind(, unknown)', ...DOOMED, 'Sync')
     postgres.send(GONE, ready())
     expect(await client.answer()).toHaveLength(2)
-    client.send(bind('', 's1'), sync)
-    await postgres.expect('Bind(, #1)', 'Sync')
-    postgres.send(bindComplete, ready())
-    await client.expect('BindComplete', 'ReadyForQuery(I)')
+    await bindAgain({ client, postgres })
   })
 
   test('(DEALLOCATE of one name) in a batch it waits for the queries before that batch', async () => {
@@ -245,10 +250,7 @@ describe('a statement `deallocate s1` that the client has named', () => {
     await postgres.expect('Bind(, unknown)', ...MADE, DEALLOCATES, 'Bind(, #3)', 'Execute', 'Sync')
     postgres.send(GONE, ready())
     expect(await client.answer()).toHaveLength(2)
-    client.send(bind('', 's1'), sync)
-    await postgres.expect('Bind(, #1)', 'Sync')
-    postgres.send(bindComplete, ready())
-    await client.expect('BindComplete', 'ReadyForQuery(I)')
+    await bindAgain({ client, postgres })
   })
 
   test('waits if it is not known yet whether that name stands for anything', async () => {

@@ -865,11 +865,17 @@ test('a worker that cannot be started for lack of memory is started again later'
   expect((await primary.workers()).map(({ state }) => state)).toEqual(['serving'])
 })
 
-test('a worker that is still starting is waited for during a replacement, and then replaced too', async () => {
+/** The answer of a worker to `start`, which comes when `served` is called. */
+function slowStart() {
   let served = () => {}
   const starting = new Promise<typeof ADDRESSES>((resolve) => {
     served = () => resolve(ADDRESSES)
   })
+  return { starting, served }
+}
+
+test('a worker that is still starting is waited for during a replacement, and then replaced too', async () => {
+  const { starting, served } = slowStart()
   let starts = 0
   const { primary, played, clock, worker } = fleet({
     workers: 1,
@@ -892,10 +898,7 @@ test('a worker that is still starting is waited for during a replacement, and th
 })
 
 test('once shutdown has begun no worker is replaced, not even one whose successor is starting', async () => {
-  let served = () => {}
-  const starting = new Promise<typeof ADDRESSES>((resolve) => {
-    served = () => resolve(ADDRESSES)
-  })
+  const { starting, served } = slowStart()
   let starts = 0
   const { primary, worker, lines } = fleet({
     workers: 1,
@@ -914,10 +917,7 @@ test('once shutdown has begun no worker is replaced, not even one whose successo
 })
 
 test('once shutdown has begun no crashed worker is replaced, even if that was due, or if shutdown began during the start', async () => {
-  let served = () => {}
-  const starting = new Promise<typeof ADDRESSES>((resolve) => {
-    served = () => resolve(ADDRESSES)
-  })
+  const { starting, served } = slowStart()
   const { primary, played, clock } = fleet({ answers: { start: () => starting } })
   const started = primary.start()
   await settled()
@@ -1016,10 +1016,7 @@ test('a worker stays if its successor cannot start', async () => {
 })
 
 test('a worker that crashes while its successor starts is not told to drain, and the others are replaced all the same', async () => {
-  let served = () => {}
-  const starting = new Promise<typeof ADDRESSES>((resolve) => {
-    served = () => resolve(ADDRESSES)
-  })
+  const { starting, served } = slowStart()
   let starts = 0
   const { primary, played, worker, lines } = fleet({
     answers: { start: () => (++starts === 3 ? starting : ADDRESSES) },
@@ -1049,10 +1046,7 @@ test('no further worker is replaced once shutdown has begun', async () => {
 })
 
 test('a worker that crashes while others are still starting is replaced', async () => {
-  let served = () => {}
-  const starting = new Promise<typeof ADDRESSES>((resolve) => {
-    served = () => resolve(ADDRESSES)
-  })
+  const { starting, served } = slowStart()
   let starts = 0
   const { primary, played, clock, worker } = fleet({
     answers: { start: () => (++starts === 2 ? starting : ADDRESSES) },
@@ -1171,10 +1165,7 @@ test('workers that do not end when they are told to stop are killed after five s
   onTestFinished(() => {
     vi.useRealTimers()
   })
-  let served = () => {}
-  const starting = new Promise<typeof ADDRESSES>((resolve) => {
-    served = () => resolve(ADDRESSES)
-  })
+  const { starting, served } = slowStart()
   let starts = 0
   const { primary, worker, lines } = fleet({
     answers: { start: () => (++starts === 2 ? starting : ADDRESSES), stop: () => null },

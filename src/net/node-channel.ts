@@ -6,8 +6,10 @@ import { TLSSocket } from 'node:tls'
 import { eventBegins, eventEnds } from '../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS } from './channel.ts'
 import { EAGAIN, systemError } from './epoll/syscalls.ts'
+import type { Sender } from './gathered-writes.ts'
 import { ENDED_EARLY, HandshakeError } from './handshakes.ts'
 import { NOBODY } from './nobody.ts'
+import { nodeGathering } from './node-gathering.ts'
 import { certificateNameOf, isShakingHands, problemOf, serverCertificateOf, tlsOf } from './tls.ts'
 import { copyForWrite, keepLastCopy } from './write-scratch.ts'
 
@@ -21,24 +23,27 @@ interface Handle {
   readonly fd?: number
 }
 
-export class NodeChannel implements Channel {
+export class NodeChannel implements Channel, Sender {
   readonly peer: Address
   readonly local: Address
+  readonly isAccepted: boolean
+  gatheredAt = -1
   listener: ChannelListener = NOBODY
   readonly #socket: Socket
   /** -1 where only the stream may write: because it encrypts, or because Node does not reveal the descriptor. */
-  readonly #descriptor: number
+  readonly descriptor: number
   #state: State = 'open'
   #problem: Error | null = null
   #isWaitingForDrain = false
   #lingering: NodeJS.Timeout | null = null
 
   /** The socket must be connected and opened with `allowHalfOpen`. The caller hands what it reads to `receive`. */
-  constructor(socket: Socket, peer: Address, local: Address) {
+  constructor(socket: Socket, peer: Address, local: Address, isAccepted: boolean) {
     this.#socket = socket
-    this.#descriptor = this.handle?.fd ?? -1
+    this.descriptor = this.handle?.fd ?? -1
     this.peer = peer
     this.local = local
+    this.isAccepted = isAccepted
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
@@ -63,6 +68,7 @@ export class NodeChannel implements Channel {
   }
 
   takeSocket(): Socket | null {
+    this.#sendGathered()
     if (!this.isOpen || this.owedBytes > 0) return null
     this.#state = 'closed'
     this.#socket.off('end', this.#onEnd)
@@ -101,8 +107,33 @@ export class NodeChannel implements Channel {
 
   write(buffer: Buffer, start: number, end: number): number {
     if (!this.isOpen) return end - start
+    if (this.#mayWriteAtOnce() && start < end) {
+      if (nodeGathering.gather(this, buffer, start, end)) return end - start
+      if (this.gatheredAt !== -1) {
+        nodeGathering.sendGathered()
+        return this.write(buffer, start, end)
+      }
+    }
+    return this.#send(buffer, start, end)
+  }
+
+  onSent(_result: number, buffer: Buffer, start: number, end: number): void {
+    if (this.isOpen) this.#send(buffer, start, end)
+  }
+
+  /** Sends at once what was written during the present events. */
+  #sendGathered(): void {
+    if (this.gatheredAt !== -1) nodeGathering.sendGathered()
+  }
+
+  #mayWriteAtOnce(): boolean {
+    return this.descriptor >= 0 && this.#socket.writableLength === 0
+  }
+
+  /** Returns how many of the bytes are not owed. */
+  #send(buffer: Buffer, start: number, end: number): number {
     const socket = this.#socket
-    let taken = this.#descriptor < 0 || socket.writableLength > 0 ? 0 : this.#writeAtOnce(buffer, start, end)
+    let taken = this.#mayWriteAtOnce() ? this.#writeAtOnce(buffer, start, end) : 0
     for (let at = start + taken; at < end; ) {
       // The span may lie in the buffer that the next read overwrites, and Node does not copy what it writes.
       const copy = copyForWrite(buffer, at, end)
@@ -123,7 +154,7 @@ export class NodeChannel implements Channel {
    */
   #writeAtOnce(buffer: Buffer, start: number, end: number): number {
     try {
-      return writeSync(this.#descriptor, buffer, start, end - start)
+      return writeSync(this.descriptor, buffer, start, end - start)
     } catch (problem) {
       const { errno = 0 } = problem as NodeJS.ErrnoException
       if (errno === EAGAIN) return 0
@@ -142,6 +173,7 @@ export class NodeChannel implements Channel {
   }
 
   close(): void {
+    this.#sendGathered()
     if (!this.isOpen) return
     this.#state = 'closing'
     this.#socket.resume()
@@ -149,6 +181,7 @@ export class NodeChannel implements Channel {
   }
 
   destroy(): void {
+    this.#sendGathered()
     if (this.#state === 'open') this.#state = 'closing'
     this.#socket.destroy()
   }
@@ -174,6 +207,7 @@ export class NodeChannel implements Channel {
    * the peer has read our last bytes.
    */
   #peerLeft(): void {
+    this.#sendGathered()
     if (this.#state !== 'open') return
     this.#state = 'closed'
     if (this.#socket.writableLength > 0) this.#finish()

@@ -143,7 +143,7 @@ function accept(
     socket.destroy()
     return
   }
-  channel = new NodeChannel(socket, peer, localOf(socket) ?? listening)
+  channel = new NodeChannel(socket, peer, localOf(socket) ?? listening, true)
   if (!adopted) readByEvents(socket, channel)
   onAccepted(channel)
 }
@@ -178,7 +178,7 @@ function dial(options: DialOptions, listener: DialListener, sharesReadBuffer: bo
 
   function connected(): void {
     socket.off('error', failed)
-    channel = new NodeChannel(socket, remoteOf(socket) ?? address, localOf(socket) ?? address)
+    channel = new NodeChannel(socket, remoteOf(socket) ?? address, localOf(socket) ?? address, false)
     if (!sharesReadBuffer) readByEvents(socket, channel)
     listener.onConnected(channel)
   }

@@ -63,7 +63,7 @@ function directly(
 }
 
 function carriedBy(secured: TLSSocket, { peer, local }: Channel): Channel {
-  const channel = new NodeChannel(secured, peer, local)
+  const channel = new NodeChannel(secured, peer, local, false)
   secured.on('data', (chunk) => {
     if (isDeaf(secured)) secured.destroy(new Error(DEAF))
     else channel.receive(chunk, chunk.length)

@@ -10,10 +10,11 @@
 import { Socket } from 'node:net'
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
 import { type Address, type Channel, type ChannelListener, LINGER_MS, READ_BUFFER_BYTES } from '../channel.ts'
+import { NOT_MADE, type Sender } from '../gathered-writes.ts'
 import { NOBODY } from '../nobody.ts'
 import { Debt } from './debt.ts'
 import type { Pollable, Poller } from './poller.ts'
-import { NOT_MADE, RECEIVED_BYTES, type Sender } from './ring.ts'
+import { RECEIVED_BYTES } from './ring.ts'
 import {
   EAGAIN,
   ECONNRESET,
@@ -45,6 +46,7 @@ export class EpollChannel implements Channel, Pollable, Sender {
   readonly descriptor: number
   readonly peer: Address
   readonly local: Address
+  readonly isAccepted: boolean
   listener: ChannelListener = NOBODY
   readonly #poller: Poller
   #state: State = 'open'
@@ -61,14 +63,15 @@ export class EpollChannel implements Channel, Pollable, Sender {
   #held: Buffer | null = null
   /** So much arrives at once that the ring's room for one socket does not suffice. */
   #isFlooded = false
-  placeInRing = -1
+  gatheredAt = -1
 
   /** The socket must be connected. The caller has the poller watch it for `WATCHED_FOR`. */
-  constructor(poller: Poller, descriptor: number, peer: Address, local: Address) {
+  constructor(poller: Poller, descriptor: number, peer: Address, local: Address, isAccepted: boolean) {
     this.#poller = poller
     this.descriptor = descriptor
     this.peer = peer
     this.local = local
+    this.isAccepted = isAccepted
   }
 
   get isOpen(): boolean {
@@ -124,7 +127,7 @@ export class EpollChannel implements Channel, Pollable, Sender {
     }
     if (length === 0) return 0
     if (this.#poller.gather(this, buffer, start, end)) return length
-    if (this.placeInRing !== -1) {
+    if (this.gatheredAt !== -1) {
       this.#sendGathered()
       return this.write(buffer, start, end)
     }
@@ -132,15 +135,14 @@ export class EpollChannel implements Channel, Pollable, Sender {
   }
 
   onSent(result: number, buffer: Buffer, start: number, end: number): void {
-    if (this.#state === 'closed') return
     const { calls } = this.#poller
     const taken = result === NOT_MADE ? calls.send(this.descriptor, buffer, start, end) : result
-    this.#settle(taken, buffer, start, end)
+    if (this.#state !== 'closed') this.#settle(taken, buffer, start, end)
   }
 
   /** Sends at once what was written during the current look. */
   #sendGathered(): void {
-    if (this.placeInRing !== -1) this.#poller.sendGathered()
+    if (this.gatheredAt !== -1) this.#poller.sendGathered()
   }
 
   /** `result` is that of sending these bytes. Returns how many of them were taken; the rest is owed. */
@@ -353,7 +355,7 @@ export class EpollChannel implements Channel, Pollable, Sender {
   }
 
   #release(): void {
-    // `onSent` finds the channel closed, and leaves it alone.
+    // `onSent` finds the channel closed, and only sends.
     this.#state = 'closed'
     this.#sendGathered()
     this.#debt = null

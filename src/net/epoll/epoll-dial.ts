@@ -86,7 +86,7 @@ export class EpollDial implements Dial {
     const { peer } = attempt
     if (errno === 0) {
       const local = isPath(peer.host) ? peer : (ownAddress(this.#poller.calls, attempt.descriptor) ?? peer)
-      const channel = new EpollChannel(this.#poller, attempt.descriptor, peer, local)
+      const channel = new EpollChannel(this.#poller, attempt.descriptor, peer, local, false)
       this.#poller.replace(channel, WATCHED_FOR)
       this.#finish()
       this.#listener.onConnected(channel)

@@ -201,7 +201,7 @@ export class EpollListener implements Listener, Pollable {
       calls.close(descriptor)
       return true
     }
-    const channel = new EpollChannel(this.#poller, descriptor, peer, local)
+    const channel = new EpollChannel(this.#poller, descriptor, peer, local, true)
     try {
       this.#poller.add(channel, WATCHED_FOR)
     } catch (problem) {

@@ -47,11 +47,11 @@ export function createEpollTransport(options: EpollTransportOptions = {}): Epoll
 
 /** Has the poller use io_uring, or not. Returns the reason if it does not; null if it does. */
 function useIoUring(poller: Poller, isWanted: boolean): string | null {
-  poller.ring = null
+  poller.useRing(null)
   if (!isWanted) return 'as configured'
   ring ??= createRing(poller.calls)
   if (typeof ring === 'string') return ring
-  poller.ring = ring
+  poller.useRing(ring)
   return null
 }
 
@@ -128,7 +128,7 @@ function channelOf(poller: Poller, descriptor: number, listening: Address): Chan
     peer = decodeAddress(calls.takeAddress()) ?? listening
     local = ownAddress(calls, descriptor) ?? listening
   }
-  const channel = new EpollChannel(poller, descriptor, peer, local)
+  const channel = new EpollChannel(poller, descriptor, peer, local, true)
   try {
     poller.add(channel, WATCHED_FOR)
   } catch {
@@ -180,10 +180,10 @@ function createRing(calls: SystemCalls): Ring | string {
 function tryOutRing(ring: Ring, calls: SystemCalls): void {
   const [one, other] = calls.socketPair()
   const results: number[] = []
-  const sender = { descriptor: one, placeInRing: -1, onSent: (result: number) => void results.push(result) }
+  const onSent = (result: number) => void results.push(result)
   try {
-    ring.addSend(sender, Buffer.from('hello'), 1, 5)
-    ring.send()
+    ring.gathered.add({ descriptor: one, isAccepted: true, gatheredAt: -1, onSent }, Buffer.from('hello'), 1, 5)
+    ring.gathered.send()
     const places = [ring.addReceive(other), ring.addReceive(other)] as const
     ring.receive()
     expect(results[0] === 4 && ring.resultAt(places[0]) === 4, 'io_uring')

@@ -6,15 +6,16 @@
  * no longer than libuv would. It returns to libuv when libuv has something to do or a timer is due. Otherwise it looks at the sockets again
  * and again, because a way through libuv costs more than a look.
  *
- * If a look brings several events, what has arrived is received for all sockets by one system call, before the first of them gets its
- * event, and what is written meanwhile is sent by another one, after the last: see `Ring`.
+ * If a look brings several events, what is written meanwhile is sent after the last of them: see `GatheredWrites`. With io_uring, what has
+ * arrived is received for all sockets by one system call, before the first of them gets its event: see `Ring`.
  */
 
 import { eventBegins, eventEnds } from '../../base/after-event.ts'
 import { startTime, stopTime } from '../../base/clock.ts'
 import { invariant } from '../../base/invariant.ts'
 import { MAX_TIMER_MS } from '../../base/timers.ts'
-import { NOT_MADE, RECEIVED_BYTES, type Ring, SENT_BYTES, type Sender } from './ring.ts'
+import { GatheredWrites, NOT_MADE, type Sender } from '../gathered-writes.ts'
+import { RECEIVED_BYTES, type Ring } from './ring.ts'
 import { EINTR, EPOLLIN, MAX_EVENTS, type SystemCalls, systemError } from './syscalls.ts'
 
 export interface Pollable {
@@ -62,10 +63,13 @@ export class Poller {
   readonly calls: SystemCalls
   /** The number of waits so far. Listeners use it to recognize consecutive looks, and tests to see that nothing spins. */
   looks = 0
-  /** Null if each socket receives and sends by itself. */
-  ring: Ring | null = null
-  /** From how many events in one look on the ring is used. With fewer, the sockets' own calls cost no more. */
-  ringFrom = 2
+  /** From how many events in one look on writes are gathered, and the ring is used. With fewer, that costs more than it saves. */
+  gatherFrom = 2
+  /** That of the current look. Null if each socket receives and sends by itself. */
+  #ring: Ring | null = null
+  #nextRing: Ring | null = null
+  readonly #gatheredWithoutRing = new GatheredWrites(null)
+  #gathered = this.#gatheredWithoutRing
   readonly #epoll: number
   readonly #loopDescriptor: number
   /** Indexed by descriptor. */
@@ -99,6 +103,11 @@ export class Poller {
   /** The number of sockets, watched or not. */
   get count(): number {
     return this.#count
+  }
+
+  /** Has sockets receive and send by a ring from the next look on; null: each by itself. */
+  useRing(ring: Ring | null): void {
+    this.#nextRing = ring
   }
 
   /**
@@ -156,13 +165,12 @@ export class Poller {
    * caller sends them itself, after `sendGathered` if it has gathered bytes before.
    */
   gather(sender: Sender, buffer: Buffer, start: number, end: number): boolean {
-    if (!this.#isGathering || this.ring === null || end - start > SENT_BYTES) return false
-    return this.ring.addSend(sender, buffer, start, end)
+    return this.#isGathering && this.#gathered.add(sender, buffer, start, end)
   }
 
   /** Sends at once what was gathered, for all sockets. */
   sendGathered(): void {
-    this.ring?.send()
+    this.#gathered.send()
   }
 
   /** Whether bytes were received for this socket that it has not been given yet. */
@@ -212,7 +220,8 @@ export class Poller {
     let hasTold = false
     stopTime()
     try {
-      if (this.ring !== null && this.#arrived >= this.ringFrom) this.#receive(this.ring)
+      this.#isGathering = this.#arrived >= this.gatherFrom
+      if (this.#ring !== null && this.#isGathering) this.#receive(this.#ring)
       // Edge-triggered events are not reported again. So if a listener throws, the remaining events stay for the next look.
       while (this.#next < this.#arrived) {
         const index = this.#next++
@@ -222,7 +231,7 @@ export class Poller {
     } finally {
       this.#isGathering = false
       startTime()
-      this.ring?.send()
+      this.#gathered.send()
     }
     if (hasTold) drain?.()
     return !isLoopReady && drain !== null
@@ -230,7 +239,6 @@ export class Poller {
 
   /** Receives for all sockets that would do nothing else with their events. */
   #receive(ring: Ring): void {
-    this.#isGathering = true
     // An exception has left some of the events over.
     if (this.#isReceived) return
     this.#isReceived = true
@@ -256,11 +264,11 @@ export class Poller {
     const pollable = this.#pollableAt(index)
     if (pollable === null) return false
     const place = this.#isReceived ? (this.#places[index] as number) : -1
-    const result = place < 0 ? NOT_MADE : (this.ring as Ring).resultAt(place)
+    const result = place < 0 ? NOT_MADE : (this.#ring as Ring).resultAt(place)
     eventBegins()
     try {
       if (result === NOT_MADE) pollable.onEvents(this.calls.eventsAt(index))
-      else pollable.onReceived?.(result, (this.ring as Ring).received, place * RECEIVED_BYTES)
+      else pollable.onReceived?.(result, (this.#ring as Ring).received, place * RECEIVED_BYTES)
     } finally {
       eventEnds()
     }
@@ -271,6 +279,8 @@ export class Poller {
   #wait(): boolean {
     const { calls } = this
     const loopTimeoutMs = calls.loopTimeoutMs()
+    this.#ring = this.#nextRing
+    this.#gathered = this.#ring === null ? this.#gatheredWithoutRing : this.#ring.gathered
     const timeoutMs = loopTimeoutMs === 0 && this.#vainLooks > MAX_VAIN_LOOKS ? 1 : loopTimeoutMs
     this.looks++
     const events = calls.wait(this.#epoll, timeoutMs, MAX_EVENTS)

@@ -6,19 +6,21 @@
 
 import { invariant } from '../../base/invariant.ts'
 import { allocateLasting } from '../../base/lasting.ts'
+import {
+  GATHERED_BYTES,
+  GATHERED_CHANNELS,
+  GatheredWrites,
+  type ManySends,
+  memoryForGathered,
+  NOT_MADE,
+} from '../gathered-writes.ts'
 import { type Call, EINTR, MAX_EVENTS, MSG_NOSIGNAL, type RingParts, systemError } from './syscalls.ts'
 
-/** How many calls are made at once: one for each event of a look. */
-export const RING_CALLS = MAX_EVENTS
+/** How many calls are made at once: one for each event of a look, and one for each channel that has written. */
+export const RING_CALLS = Math.max(MAX_EVENTS, GATHERED_CHANNELS)
 
 /** The most bytes that one of the calls receives. */
 export const RECEIVED_BYTES = 8 * 1024
-
-/** The most bytes that one of the calls sends. Copying more would cost more than a system call. */
-export const SENT_BYTES = 4 * 1024
-
-/** The result of a call that was not made: the caller has to make it. No errno is this low. */
-export const NOT_MADE = -0x7fff_ffff
 
 // Values for Linux; x64 and arm64 agree on all of them.
 const SYS_IO_URING_SETUP = 425
@@ -56,16 +58,9 @@ const CQ_CQES_AT = 100
 const SQE_WORDS = 16
 const CQE_WORDS = 4
 
-/** What a send is made for; learns the result. */
-export interface Sender {
-  readonly descriptor: number
-  /** The place of its bytes among those to send, or -1. Only the ring changes it. */
-  placeInRing: number
-  /** `result` is the number of bytes sent, a negative errno, or `NOT_MADE`; the bytes are valid until this method returns. */
-  onSent(result: number, buffer: Buffer, start: number, end: number): void
-}
-
-export class Ring {
+export class Ring implements ManySends {
+  /** The writes that are sent through this ring. */
+  readonly gathered: GatheredWrites
   /** What the calls of `receive` have brought; the bytes for a place are at `place * RECEIVED_BYTES`. */
   readonly received: Buffer
   /**
@@ -74,10 +69,8 @@ export class Ring {
    */
   readonly #results = new Int32Array(2 * RING_CALLS)
   readonly #receivedAddress: number
-  readonly #sent: Buffer
-  readonly #sentAddress: number
-  readonly #senders: (Sender | null)[] = new Array(RING_CALLS).fill(null)
-  readonly #lengths = new Int32Array(RING_CALLS)
+  readonly toSend: Buffer
+  readonly #toSendAddress: number
   #receiving = 0
   #sending = 0
   readonly #enterKernel: Call
@@ -125,8 +118,9 @@ export class Ring {
     // Last, because such memory is never given back.
     this.received = allocateLasting(RING_CALLS * RECEIVED_BYTES)
     this.#receivedAddress = addressOf(this.received)
-    this.#sent = allocateLasting(RING_CALLS * SENT_BYTES)
-    this.#sentAddress = addressOf(this.#sent)
+    this.toSend = memoryForGathered()
+    this.#toSendAddress = addressOf(this.toSend)
+    this.gathered = new GatheredWrites(this)
     // Calls are made in the order in which they were added.
     for (let index = 0; index < RING_CALLS; index++) this.#ring[word(SQ_ARRAY_AT) / 4 + index] = index
     this.#enterKernel = call('syscall', ['long', 'int', 'uint32', 'uint32', 'uint32', 'uint64', 'uint64'])
@@ -155,61 +149,20 @@ export class Ring {
 
   // Sending
 
-  /**
-   * Adds a copy of at most `SENT_BYTES` bytes to those to send. Returns false if the sender's place has no room for them: then `send` first,
-   * and look at the result, because the sender may owe bytes then, or be closed.
-   */
-  addSend(sender: Sender, buffer: Buffer, start: number, end: number): boolean {
-    const length = end - start
-    invariant(length > 0 && length <= SENT_BYTES, 'more bytes are added than a call sends')
-    // One call for each socket: the order of two would not be kept if the kernel took only a part of the first.
-    if (sender.placeInRing !== -1) return this.#extend(sender.placeInRing, buffer, start, end)
-    if (this.#sending === RING_CALLS) this.send()
-    const place = this.#sending++
-    sender.placeInRing = place
-    this.#senders[place] = sender
-    this.#lengths[place] = length
-    buffer.copy(this.#sent, place * SENT_BYTES, start, end)
-    return true
+  addSend(place: number, descriptor: number, bytes: number): void {
+    invariant(place < GATHERED_CHANNELS && bytes <= GATHERED_BYTES, 'more bytes are to be sent than are held')
+    this.#sending++
+    this.#add(IORING_OP_SEND, descriptor, this.#toSendAddress + place * GATHERED_BYTES, bytes, RING_CALLS + place)
   }
 
-  #extend(place: number, buffer: Buffer, start: number, end: number): boolean {
-    const before = this.#lengths[place] as number
-    if (before + end - start > SENT_BYTES) return false
-    buffer.copy(this.#sent, place * SENT_BYTES + before, start, end)
-    this.#lengths[place] = before + end - start
-    return true
-  }
-
-  /** Sends all that was added, and reports the results to the senders. */
   send(): void {
     const count = this.#sending
-    if (count === 0) return
-    for (let place = 0; place < count; place++) {
-      const { descriptor } = this.#senders[place] as Sender
-      const address = this.#sentAddress + place * SENT_BYTES
-      this.#add(IORING_OP_SEND, descriptor, address, this.#lengths[place] as number, RING_CALLS + place)
-    }
-    this.#make(count)
     this.#sending = 0
-    let problem: unknown = null
-    for (let place = 0; place < count; place++) {
-      try {
-        this.#report(place)
-      } catch (thrown) {
-        problem ??= thrown
-      }
-    }
-    if (problem !== null) throw problem
+    this.#make(count)
   }
 
-  #report(place: number): void {
-    const sender = this.#senders[place] as Sender
-    const start = place * SENT_BYTES
-    const end = start + (this.#lengths[place] as number)
-    this.#senders[place] = null
-    sender.placeInRing = -1
-    sender.onSent(this.#results[RING_CALLS + place] as number, this.#sent, start, end)
+  sentAt(place: number): number {
+    return this.#results[RING_CALLS + place] as number
   }
 
   // The ring

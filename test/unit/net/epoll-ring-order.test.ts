@@ -3,8 +3,9 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { EpollChannel, WATCHED_FOR } from '../../../src/net/epoll/epoll-channel.ts'
 import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
-import { RECEIVED_BYTES, SENT_BYTES } from '../../../src/net/epoll/ring.ts'
-import { pattern, Recorder, settle, until, withRing } from './rigs.ts'
+import { RECEIVED_BYTES } from '../../../src/net/epoll/ring.ts'
+import { GATHERED_BYTES } from '../../../src/net/gathered-writes.ts'
+import { gathering, pattern, Recorder, settle, until } from './rigs.ts'
 
 const { poller, withoutIoUring } = createEpollTransport()
 const { calls } = poller
@@ -13,7 +14,7 @@ const FILLING = Buffer.alloc(1_024, '.')
 
 test('bytes that find no more room among those gathered stay behind them, if the kernel has no room either', async () => {
   const { channel, heard, far } = await open()
-  const parts = [SENT_BYTES - 100, 101, SENT_BYTES - 100, 200].map((length, index) => pattern(length, index))
+  const parts = [GATHERED_BYTES - 100, 101, GATHERED_BYTES - 100, 200].map((length, index) => pattern(length, index))
   let filled = 0
   heard.onSpan = () => {
     while (calls.send(channel.descriptor, FILLING, 0, FILLING.length) === FILLING.length) filled += FILLING.length
@@ -34,7 +35,7 @@ test('bytes that find no more room among those gathered stay behind them, if the
 
 test('bytes for a channel that ends while those before them are sent go nowhere', async () => {
   const { channel, heard, far, closeFar } = await open()
-  const part = pattern(SENT_BYTES - 1, 1)
+  const part = pattern(GATHERED_BYTES - 1, 1)
   let successor: [number, number] | null = null
   heard.onSpan = () => {
     channel.write(part, 0, part.length)
@@ -102,7 +103,7 @@ test.each([1, 2, 3, 4])(
     const spans: Buffer[][] = ends.map(() => [])
     const write = (end: End) => {
       for (let times = 1 + random(6); times > 0 && end.channel.owedBytes < 100_000; times--) {
-        const to = Math.min(length, end.at + random(random(8) === 0 ? 3 * RECEIVED_BYTES : SENT_BYTES))
+        const to = Math.min(length, end.at + random(random(8) === 0 ? 3 * RECEIVED_BYTES : GATHERED_BYTES))
         end.channel.write(end.toFar, end.at, to)
         end.at = to
       }
@@ -141,9 +142,9 @@ test.each([1, 2, 3, 4])(
 )
 
 async function open() {
-  withRing()
+  gathering(true)
   const [near, far] = calls.socketPair()
-  const channel = new EpollChannel(poller, near, ADDRESS, ADDRESS)
+  const channel = new EpollChannel(poller, near, ADDRESS, ADDRESS, true)
   poller.add(channel, WATCHED_FOR)
   let isOpen = true
   const closeFar = () => {

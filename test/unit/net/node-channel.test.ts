@@ -26,7 +26,7 @@ test('data of a TLS socket is written through that socket', async () => {
     [tls.TLSSocket],
     unknown,
   ]
-  const channel = new NodeChannel(socket, NOWHERE, NOWHERE)
+  const channel = new NodeChannel(socket, NOWHERE, NOWHERE, false)
   channel.listener = new Recorder(channel)
   onTestFinished(() => channel.destroy())
 

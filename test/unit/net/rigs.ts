@@ -54,8 +54,9 @@ export const RIGS: readonly Rig[] = [
   { ...NODE, name: 'node, dialed, by events', open: () => openDialed(byEvents) },
   { ...NODE, name: 'epoll, accepted', open: () => openAccepted(withoutRing()) },
   { ...NODE, name: 'epoll, dialed', open: () => openDialed(withoutRing()) },
-  { ...NODE, name: 'epoll with io_uring, accepted', open: () => openAccepted(withRing()) },
-  { ...NODE, name: 'epoll with io_uring, dialed', open: () => openDialed(withRing()) },
+  { ...NODE, name: 'epoll, gathering, accepted', open: () => openAccepted(gathering(false)) },
+  { ...NODE, name: 'epoll with io_uring, accepted', open: () => openAccepted(gathering(true)) },
+  { ...NODE, name: 'epoll with io_uring, dialed', open: () => openDialed(gathering(true)) },
   { ...MEMORY, isSealed: true, name: 'TLS on memory, glued', open: () => openSealedMemory('glued') },
   {
     ...MEMORY,
@@ -65,8 +66,8 @@ export const RIGS: readonly Rig[] = [
   },
   { ...NODE, isSealed: true, name: 'TLS on epoll, accepted', open: () => openOffered(withoutRing()) },
   { ...NODE, isSealed: true, name: 'TLS on epoll, dialed', open: () => openAsked(withoutRing()) },
-  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, accepted', open: () => openOffered(withRing()) },
-  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, dialed', open: () => openAsked(withRing()) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, accepted', open: () => openOffered(gathering(true)) },
+  { ...NODE, isSealed: true, name: 'TLS on epoll with io_uring, dialed', open: () => openAsked(gathering(true)) },
   { ...NODE, isSealed: true, name: 'TLS on node, accepted', open: () => openOffered(createNodeTransport()) },
   { ...NODE, isSealed: true, name: 'TLS on node, dialed', open: () => openAsked(createNodeTransport()) },
 ]
@@ -75,14 +76,14 @@ function withoutRing(): EpollTransport {
   return createEpollTransport({ usesIoUring: false })
 }
 
-/** Uses io_uring for each event, where the system has it. */
-export function withRing(): EpollTransport {
-  const transport = createEpollTransport()
+/** Gathers the writes of single events, too, and uses io_uring for them if it may and the system has it. */
+export function gathering(usesIoUring: boolean): EpollTransport {
+  const transport = createEpollTransport({ usesIoUring })
   const { poller } = transport
-  const before = poller.ringFrom
-  poller.ringFrom = 1
+  const before = poller.gatherFrom
+  poller.gatherFrom = 1
   onTestFinished(() => {
-    poller.ringFrom = before
+    poller.gatherFrom = before
   })
   return transport
 }

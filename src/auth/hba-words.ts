@@ -3,7 +3,7 @@
 /** A line that is invalid. The message is a sentence for the operator. */
 export class HbaError extends Error {}
 
-/** A quoted word has no special meaning. */
+/** A quoted word is no keyword, role or included file. */
 export interface Word {
   readonly text: string
   readonly isQuoted: boolean
@@ -54,7 +54,7 @@ export function fieldsOf(line: string): Word[][] {
   return fields
 }
 
-/** Joins the parts of a word that is quoted only in part, such as `map="a b"`. */
+/** Joins the parts of a word that is quoted only in part, such as `map="a b"`. As in PostgreSQL, it counts as quoted if it begins with a quote. */
 function joined(one: Word, other: Word): Word {
-  return { text: one.text + other.text, isQuoted: one.isQuoted && other.isQuoted }
+  return { text: one.text + other.text, isQuoted: one.isQuoted }
 }

@@ -176,9 +176,11 @@ function pamServiceOf(options: readonly string[]): string | null {
 }
 
 function pgbouncersView(databases: readonly Word[], users: readonly Word[], addresses: readonly Word[]) {
-  const names = [...databases, ...users].filter(({ isQuoted }) => !isQuoted).map(({ text }) => text)
-  if (addresses.some(isNoAddress) || names.some((name) => name.startsWith('+'))) return 'left out'
-  return names.some((name) => name.startsWith('/') || SAME_ROLE.includes(name)) ? 'a plain name' : 'a rule'
+  const names = [...databases, ...users]
+  const unquoted = names.filter(({ isQuoted }) => !isQuoted).map(({ text }) => text)
+  if (addresses.some(isNoAddress) || unquoted.some((name) => name.startsWith('+'))) return 'left out'
+  const isExpression = names.some(({ text }) => text.startsWith('/'))
+  return isExpression || unquoted.some((name) => SAME_ROLE.includes(name)) ? 'a plain name' : 'a rule'
 }
 
 // Names
@@ -269,16 +271,16 @@ function userTest(word: Word): NameTest {
   return ({ user }) => test(user)
 }
 
-/** As in PostgreSQL 16, a leading slash marks a regular expression. */
-export function nameTest({ text, isQuoted }: Word): (name: string) => boolean {
-  if (isQuoted || !text.startsWith('/')) return (name) => name === text
+/** As in PostgreSQL 16, a leading slash marks a regular expression, even in quotes: an expression with a comma or a space needs them. */
+export function nameTest({ text }: Word): (name: string) => boolean {
+  if (!text.startsWith('/')) return (name) => name === text
   const pattern = expressionOf(text)
   return (name) => pattern.test(name)
 }
 
 function expressionOf(text: string): RegExp {
   try {
-    return new RegExp(text.slice(1), 'u')
+    return new RegExp(text.slice(1), 'su')
   } catch (problem) {
     throw new HbaError(`"${text}" is not a valid regular expression: ${(problem as Error).message}`)
   }

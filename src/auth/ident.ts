@@ -66,14 +66,15 @@ function entryOf(map: Word, outside: Word, user: Word): Entry | string {
   }
 }
 
-function isExpression({ text, isQuoted }: Word): boolean {
-  return !isQuoted && text.startsWith('/')
+/** Even in quotes, without which an expression could have no space. */
+function isExpression({ text }: Word): boolean {
+  return text.startsWith('/')
 }
 
 /** Returns the regular expression, or a sentence if it is invalid. */
 function expressionIn({ text }: Word): RegExp | string {
   try {
-    return new RegExp(text.slice(1), 'u')
+    return new RegExp(text.slice(1), 'su')
   } catch (problem) {
     return `"${text}" is not a valid regular expression: ${(problem as Error).message}`
   }

@@ -104,7 +104,10 @@ describe('a rule matches', () => {
     ['host app all all md5', { replication: 'logical' }, true],
     ['host /^app_\\d+$ all all md5', { database: 'app_12' }, true],
     ['host /^app_\\d+$ all all md5', { database: 'app_12x' }, false],
-    ['host "/^app" all all md5', { database: 'app' }, false],
+    // A comma in an expression needs quotes, as in the examples of PostgreSQL's documentation.
+    ['host db1,"/^app\\d{1,2}$",db2 all all md5', { database: 'app12' }, true],
+    ['host db1,"/^app\\d{1,2}$",db2 all all md5', { database: 'app123' }, false],
+    ['host /^app.*t$ all all md5', { database: 'app\nt' }, true],
     // Users
     ['host all ada all md5', {}, true],
     ['host all bob,ada all md5', {}, true],
@@ -117,6 +120,10 @@ describe('a rule matches', () => {
     ['host all +ada all md5', {}, true],
     ['host all +staff all md5', { user: 'eve' }, false],
     ['host all "+staff" all md5', {}, false],
+    ['host all "+"staff all md5', {}, false],
+    ['host all "+"staff all md5', { user: '+staff' }, true],
+    ['host all a"ll" all md5', {}, true],
+    ['host all "/^a" all md5', {}, true],
     ['host all bob,+staff all md5', {}, true],
     ['host samerole all all md5', {}, true],
     ['host samegroup all all md5', {}, true],

@@ -10,6 +10,8 @@ mail    /^(.*)@example\\.com$  \\1
 mail    /^admin@  postgres
 team    /^(?:(a)|b)@  \\1
 team    lead@     /^team_
+crew    "/^(.*) of the crew$"  "\\1"
+crew    mate      "/^team_"
 `,
   'ident.conf',
 )
@@ -35,6 +37,10 @@ test.each([
   ['team', 'b@', '', false],
   ['team', 'lead@', 'team_one', true],
   ['team', 'lead@', '/^team_', false],
+  ['crew', 'ada of the crew', 'ada', true],
+  ['crew', 'ada of the crew', 'bob', false],
+  ['crew', 'mate', 'team_one', true],
+  ['crew', 'mate', 'one', false],
   ['unknown', 'ada', 'ada', false],
 ])('with the map %s, %s may log in as %s: %s', (map, outside, user, isAllowed) => {
   expect(maps.allows(map, outside, user)).toBe(isAllowed)

@@ -109,9 +109,10 @@ const CASES: Readonly<Record<string, { readonly told: readonly Case[]; readonly 
     told: [
       { hba: 'local /^app all trust', line: 'hba.conf:1' },
       { hba: 'local all /^app trust', line: 'hba.conf:1' },
+      { hba: 'local all "/^app" trust', line: 'hba.conf:1' },
       { hba: 'local samerole all trust', line: 'hba.conf:1' },
     ],
-    untold: [{ hba: 'local "/app" all trust' }],
+    untold: [{ hba: 'local "samerole" all trust' }],
   },
   'access to the console through the unix socket without a password, and the method `peer`, if koffi cannot be loaded':
     {

@@ -32,7 +32,17 @@ export interface LookupListener {
 /** Sent first: nothing that the last client left in the session, such as a search_path, must change what the query means. */
 const CLEAN = 'DISCARD ALL'
 
+/**
+ * Then, for the transaction of the query: PostgreSQL's own tables, functions and operators are found first. Otherwise the owner of the database
+ * could put others in their place (`ALTER DATABASE … SET search_path`), which would run with the rights of the user that asks. Finds no row.
+ */
+const OWN_NAMES_FIRST = `SELECT 1 WHERE pg_catalog.set_config('search_path',
+  pg_catalog.rtrim(pg_catalog.textcat('pg_catalog, ', pg_catalog.current_setting('search_path')), ', '), true) IS NULL`
+
 const MAX_ROWS = 2
+
+/** The query, and the statement before it. */
+const EXECUTIONS = 2
 
 /** Every reply is needed, and read whole. */
 const NEEDS = needsTable(Object.fromEntries(Object.values(BACKEND).map((type) => [String.fromCharCode(type), WHOLE])))
@@ -58,9 +68,8 @@ export class Lookup implements Waiter, FrameSink {
     this.wantedProfile = pool.defaultProfile ?? Profile.of([])
     this.#messages = Buffer.concat([
       encodeQuery(CLEAN),
-      encodeParse('', Buffer.from(`${text}\0\0\0`)),
-      encodeBind([parameter]),
-      encodeUnnamedExecute(),
+      ...execution(OWN_NAMES_FIRST, []),
+      ...execution(text, [parameter]),
       SYNC,
     ])
     this.#timeoutMs = timeoutMs
@@ -86,9 +95,11 @@ export class Lookup implements Waiter, FrameSink {
     server.frames.limit = MAX_CHORE_REPLY_BYTES
     const { ledger } = server
     ledger.owe(DEBT.query)
-    ledger.owe(DEBT.parse)
-    ledger.owe(DEBT.bind)
-    ledger.owe(DEBT.execute)
+    for (let left = EXECUTIONS; left > 0; left--) {
+      ledger.owe(DEBT.parse)
+      ledger.owe(DEBT.bind)
+      ledger.owe(DEBT.execute)
+    }
     ledger.owe(DEBT.sync)
     server.statements.doubtUnnamed()
     server.send(this.#messages)
@@ -167,4 +178,8 @@ export class Lookup implements Waiter, FrameSink {
     if (this.#timeoutMs > 0 && nowMs - this.#begunMs > this.#timeoutMs)
       this.#server?.close('a query of the pooler takes too long', new PoolerError('query-timeout'))
   }
+}
+
+function execution(text: string, parameters: readonly string[]): Buffer[] {
+  return [encodeParse('', Buffer.from(`${text}\0\0\0`)), encodeBind(parameters), encodeUnnamedExecute()]
 }

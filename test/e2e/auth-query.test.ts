@@ -155,3 +155,35 @@ test('a client cannot change the meaning of auth_query, even if it shares the se
   expect(await pgweir.client(victim)).toBeDefined()
   await admin.query('drop schema trap cascade')
 })
+
+describe('the owner of a database cannot act with the rights of the auth_user', () => {
+  for (const [what, query] of [
+    ['the default auth_query', {}],
+    ['a query without schemas', { auth_query: 'select usename, passwd from pg_shadow where usename = $1' }],
+  ] as const)
+    test(`by replacing what ${what} names`, async () => {
+      const superuser = await createRole()
+      const [owner, itsDatabase] = [await createRole(), await createDatabase()]
+      await admin.query(`alter role ${superuser.user} superuser`)
+      const inside = await adminClient(itsDatabase.database)
+      await inside.query(`
+        create schema trap authorization ${owner.user};
+        alter database ${itsDatabase.database} set search_path to trap, pg_catalog;
+        set role ${owner.user};
+        create table trap.sprung ();
+        grant select on trap.sprung to public;
+        create function trap.now() returns timestamptz language plpgsql as $$
+          begin drop table trap.sprung; return pg_catalog.now(); end $$;
+        create view trap.pg_shadow as select 'x' as usename, trap.now()::text as passwd;
+        reset role`)
+      const { auth_query: _, ...others } = settings
+      const pgweir = await startPgweir({
+        database: itsDatabase,
+        secrets: { [superuser.user]: superuser.password },
+        settings: { ...others, ...query, auth_user: superuser.user },
+      })
+      await pgweir.client(stranger)
+      const { rows } = await inside.query(`select to_regclass('trap.sprung') is null as "isSprung"`)
+      expect(rows).toEqual([{ isSprung: false }])
+    })
+})

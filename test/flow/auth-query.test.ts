@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { quiet } from '../support/flow/inbox.ts'
+import { LOOKUP, LOOKUP_BEGUN } from '../support/flow/lookup.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import {
   bindComplete,
@@ -27,14 +28,12 @@ async function ask(flow: Flow) {
   const client = await flow.dial()
   client.send(startup({ user: 'eve', database: 'app' }))
   const postgres = await flow.postgres.next()
-  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  await postgres.expect(...LOOKUP)
   return { client, postgres }
 }
 
-const CLEANED = join(complete('DISCARD ALL'), ready())
-
 function answer(postgres: FlowServer, ...row: readonly (string | null)[]): void {
-  postgres.send(CLEANED, parseComplete, bindComplete, dataRow(...row), complete('SELECT 1'), ready())
+  postgres.send(LOOKUP_BEGUN, parseComplete, bindComplete, dataRow(...row), complete('SELECT 1'), ready())
 }
 
 test('the client is asked for its password once Postgres has answered auth_query', async () => {
@@ -63,10 +62,10 @@ describe('with auth_type = md5, a client whose user does not exist in Postgres i
       const client = await flow.dial()
       client.send(startup({ user: `user${n}`, database: 'app' }))
       postgres ??= await flow.postgres.next()
-      await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+      await postgres.expect(...LOOKUP)
       const found =
         secret === undefined ? complete('SELECT 0') : join(dataRow(`user${n}`, secret), complete('SELECT 1'))
-      postgres.send(CLEANED, parseComplete, bindComplete, found, ready())
+      postgres.send(LOOKUP_BEGUN, parseComplete, bindComplete, found, ready())
       shown.push((await client.inbox.next()).name.replace('Authentication', ''))
       client.vanish()
     }
@@ -106,8 +105,8 @@ test('the answer to auth_query may come in pieces, with settings and notices in 
   const flow = await start()
   const { client, postgres } = await ask(flow)
   await postgres.sendPieces([
-    join(parameterStatus('TimeZone', 'Europe/Rome'), complete('DISCARD ALL')),
-    ready(),
+    parameterStatus('TimeZone', 'Europe/Rome'),
+    LOOKUP_BEGUN,
     join(parseComplete, bindComplete),
     dataRow('eve', 'hers').subarray(0, 9),
     join(dataRow('eve', 'hers').subarray(9), complete('SELECT 1')),
@@ -134,7 +133,7 @@ test('a client that leaves while it waits for its lookup does not keep others wa
   answer(postgres, 'eve', 'hers')
   await client.expect('AuthenticationCleartextPassword')
   // The other bob is still wanted.
-  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  await postgres.expect(...LOOKUP)
   strangers[1]?.vanish()
   await quiet()
   const late = await flow.dial()
@@ -155,7 +154,7 @@ describe('the client is refused, and only the log has the reason, when the serve
   test('answers with an error', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
-    postgres.send(CLEANED, error('42P01', 'relation does not exist'), ready())
+    postgres.send(LOOKUP_BEGUN, error('42P01', 'relation does not exist'), ready())
     await expectRefused(flow, client, 'relation does not exist')
     expect(flow.counts(flow.pool('app', 'asker'))).toEqual({ idle: 1 })
   })
@@ -163,7 +162,7 @@ describe('the client is refused, and only the log has the reason, when the serve
   test('closes the connection', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
-    postgres.send(CLEANED, error('57P01', 'terminating connection', 'FATAL'))
+    postgres.send(LOOKUP_BEGUN, error('57P01', 'terminating connection', 'FATAL'))
     postgres.channel.hangUp()
     await expectRefused(flow, client, 'terminating connection')
     expect(flow.counts(flow.pool('app', 'asker'))).toEqual({})
@@ -172,7 +171,7 @@ describe('the client is refused, and only the log has the reason, when the serve
   test('sends an invalid answer', async () => {
     const flow = await start()
     const { client, postgres } = await ask(flow)
-    postgres.send(CLEANED, bindComplete)
+    postgres.send(LOOKUP_BEGUN, bindComplete)
     await expectRefused(flow, client, 'server conn crashed?')
     await postgres.expectClosed()
   })

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { NameService } from '../../src/net/names/look-up.ts'
+import { LOOKUP, LOOKUP_BEGUN } from '../support/flow/lookup.ts'
 import { bindComplete, complete, dataRow, error, join, parseComplete, ready } from '../support/flow/replies.ts'
 import { cancelRequest, query, startup } from '../support/flow/requests.ts'
 import { type Flow, startFlow, startPair } from '../support/flow/start.ts'
@@ -45,9 +46,9 @@ test('verbose logs what auth_query has found, except for the secret', async () =
   const client = await flow.dial()
   client.send(startup({ user: 'eve', database: 'app' }))
   const postgres = await flow.postgres.next()
-  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  await postgres.expect(...LOOKUP)
   const row = join(parseComplete, bindComplete, dataRow('eve', 'hers'), complete('SELECT 1'), ready())
-  postgres.send(complete('DISCARD ALL'), ready(), row)
+  postgres.send(LOOKUP_BEGUN, row)
   await client.authenticate('eve', 'hers')
   await flow.postgres.next()
   await client.answer()

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { quiet } from '../support/flow/inbox.ts'
+import { LOOKUP, LOOKUP_BEGUN } from '../support/flow/lookup.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { bindComplete, complete, dataRow, error, parseComplete, ready } from '../support/flow/replies.ts'
 import { startup } from '../support/flow/requests.ts'
@@ -26,9 +27,9 @@ async function ask(flow: Flow, user: string, database: string): Promise<FlowClie
 }
 
 async function answer(postgres: FlowServer, user: string): Promise<void> {
-  await postgres.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+  await postgres.expect(...LOOKUP)
   const row = [parseComplete, bindComplete, dataRow(user, 'hers'), complete('SELECT 1'), ready()]
-  postgres.send(complete('DISCARD ALL'), ready(), ...row)
+  postgres.send(LOOKUP_BEGUN, ...row)
 }
 
 function refuse(postgres: FlowServer): void {

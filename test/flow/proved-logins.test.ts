@@ -5,6 +5,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
+import { LOOKUP, LOOKUP_BEGUN } from '../support/flow/lookup.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
 import { bindComplete, complete, dataRow, int32, parseComplete, ready } from '../support/flow/replies.ts'
 import { message, startup } from '../support/flow/requests.ts'
@@ -60,10 +61,10 @@ describe('the auth method peer', () => {
     const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
     const client = await come(flow)
     const asked = await flow.postgres.next()
-    await asked.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    await asked.expect(...LOOKUP)
     flow.postgres.login = asksFor('its')
     const row = [parseComplete, bindComplete, dataRow(username, 'its'), complete('SELECT 1'), ready()]
-    asked.send(complete('DISCARD ALL'), ready(), ...row)
+    asked.send(LOOKUP_BEGUN, ...row)
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
 
@@ -71,9 +72,9 @@ describe('the auth method peer', () => {
     const flow = await start(['"asker" "secret"'], { auth_user: 'asker', server_reset_query: '' })
     const client = await come(flow)
     const asked = await flow.postgres.next()
-    await asked.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    await asked.expect(...LOOKUP)
     const row = [parseComplete, bindComplete, dataRow(username, null), complete('SELECT 1'), ready()]
-    asked.send(complete('DISCARD ALL'), ready(), ...row)
+    asked.send(LOOKUP_BEGUN, ...row)
     expect((await client.answer()).at(-1)).toBe('ReadyForQuery(I)')
   })
 })
@@ -102,9 +103,9 @@ test('an invalid answer to the query for role memberships refuses the client, an
     const client = await flow.dial()
     client.send(startup({ user: 'ada', database: 'app' }))
     const server = flow.postgres.open[0] ?? (await flow.postgres.next())
-    await server.expect('Query(DISCARD ALL)', 'Parse', 'Bind', 'Execute', 'Sync')
+    await server.expect(...LOOKUP)
     const row = [parseComplete, bindComplete, dataRow(answer), complete('SELECT 1'), ready()]
-    server.send(complete('DISCARD ALL'), ready(), ...row)
+    server.send(LOOKUP_BEGUN, ...row)
     await client.expect('ErrorResponse(FATAL F0000 bouncer config error)')
     await client.expectClosed()
   }

@@ -1,13 +1,15 @@
 /** Opens the log that the settings ask for (standard error, a file, the system's log) and reopens it when the settings change. */
 
-import { appendFileSync, closeSync, fchownSync, openSync } from 'node:fs'
+import { appendFileSync, closeSync, constants, fchownSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { SystemUser } from '../auth/system-users.ts'
 import { type Clock, SystemClock } from '../base/clock.ts'
 import { createLog, type Level, type Log, type LogOptions } from '../base/log.ts'
 import { LogLimit } from '../base/log-limit.ts'
 import type { Settings } from '../settings/load.ts'
 import { error, type Problem } from '../settings/problem.ts'
 import type { GeneralSettings } from '../settings/schema.ts'
-import { futureOwner } from './privileges.ts'
+import { futureOwner, ROOT, withRightsOf } from './privileges.ts'
 import { openSystemLog, type SystemLog } from './system-log.ts'
 
 export interface OpenLog {
@@ -120,15 +122,38 @@ export function logAtStart(general: GeneralSettings, level: 'warning' | 'error',
  */
 export function openLogFile(general: GeneralSettings): number | null {
   if (general.logfile === '') return null
-  let file: number
   try {
-    file = openSync(general.logfile, 'a', 0o640)
+    const owner = futureOwner(general)
+    return owner === null ? openSync(general.logfile, 'a', MODE) : openFor(owner, general.logfile)
   } catch (cause) {
     throw new Error(`logfile cannot be written: ${(cause as Error).message}`, { cause })
   }
-  const owner = futureOwner(general)
-  if (owner !== null) fchownSync(file, owner.uid, owner.gid)
+}
+
+const MODE = 0o640
+const WRITABLE_FOR_OTHERS = 0o022
+
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants
+
+/**
+ * Opens the file as root, for the user that we become. Root's own rights are used only where this user has none, and never through a symbolic
+ * link that may be another user's: it could lead to any file of the system. /dev/stdout is one of root's.
+ */
+function openFor(owner: SystemUser, path: string): number {
+  try {
+    return withRightsOf(owner, () => openSync(path, 'a', MODE))
+  } catch (problem) {
+    if ((problem as NodeJS.ErrnoException).code !== 'EACCES') throw problem
+  }
+  const how = isOnlyRoots(dirname(path)) ? 0 : O_NOFOLLOW
+  const file = openSync(path, O_WRONLY | O_APPEND | O_CREAT | how, MODE)
+  fchownSync(file, owner.uid, owner.gid)
   return file
+}
+
+function isOnlyRoots(folder: string): boolean {
+  const { uid, mode } = statSync(folder)
+  return uid === ROOT && (mode & WRITABLE_FOR_OTHERS) === 0
 }
 
 /** Checks whether the log can be written by opening it. */

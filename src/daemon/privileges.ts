@@ -7,7 +7,7 @@ import type { GeneralSettings } from '../settings/schema.ts'
 
 type Wish = Pick<GeneralSettings, 'user' | 'allow_root'>
 
-const ROOT = 0
+export const ROOT = 0
 
 /** Returns a sentence why the pooler must not start as root; null if it may start. */
 export function whyNotAsRoot({ user, allow_root }: Wish, uid: number | undefined): string | null {
@@ -23,17 +23,35 @@ export function futureOwner({ user }: Pick<Wish, 'user'>): SystemUser | null {
   return user === '' || process.getuid?.() !== ROOT ? null : found(user)
 }
 
+/** Runs `work` with that user's rights, as root, which we are again afterwards. */
+export function withRightsOf<Result>({ name, uid, gid }: SystemUser, work: () => Result): Result {
+  const [ownGroups, ownGroup] = [process.getgroups?.() ?? [], process.getegid?.() ?? ROOT]
+  initGroups(name, gid)
+  process.setegid?.(gid)
+  process.seteuid?.(uid)
+  try {
+    return work()
+  } finally {
+    process.seteuid?.(ROOT)
+    process.setegid?.(ownGroup)
+    process.setgroups?.(ownGroups)
+  }
+}
+
 /** Becomes the user in the setting `user`, irrevocably. Throws if that is not possible. */
 export function becomeUser({ user }: Pick<Wish, 'user'>, uid = process.getuid?.()): void {
   if (user === '' || uid === undefined) return
   const { name, uid: wanted, gid } = found(user)
   if (uid === wanted) return
-  if (uid !== ROOT)
-    throw new Error(`cannot run as user = ${user}: only root can switch to another user`)
-    // Missing from the types of Node 20.
-  ;(process as unknown as { initgroups(user: string, extraGroup: number): void }).initgroups(name, gid)
+  if (uid !== ROOT) throw new Error(`cannot run as user = ${user}: only root can switch to another user`)
+  initGroups(name, gid)
   process.setgid?.(gid)
   process.setuid?.(wanted)
+}
+
+function initGroups(name: string, gid: number): void {
+  // Missing from the types of Node 20.
+  ;(process as unknown as { initgroups(user: string, extraGroup: number): void }).initgroups(name, gid)
 }
 
 /** For programs that only check the settings. */

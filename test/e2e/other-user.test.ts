@@ -1,7 +1,18 @@
 /** Starting as root: pgweir uses root's rights only for what needs them at the start, and does not run with them. */
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
@@ -41,6 +52,48 @@ describe.runIf(isReadable)('started by root', () => {
     const program = new Program([iniFile], { PGWEIR_ALLOW_ROOT: '0' })
     expect(await program.ended()).toBe(1)
     expect(program.stderr).toContain('pgweir should not run as root')
+  })
+
+  test('pgweir -u follows a link of root, such as /dev/stdout', async () => {
+    const { directory, iniFile } = await writeFiles({ database, settings: { unix_socket_dir: '' } })
+    chmodSync(directory, 0o755)
+    const [logfile, ofRoot] = [join(directory, 'link'), join(directory, 'log')]
+    writeFileSync(ofRoot, '', { mode: 0o600 })
+    symlinkSync(ofRoot, logfile)
+    const program = new Program(['-u', 'nobody', '--logfile', logfile, iniFile], { PGWEIR_ALLOW_ROOT: '0' })
+    await program.says(/process up/)
+    expect(readFileSync(ofRoot, 'utf8')).toContain('process up')
+    program.kill('SIGTERM')
+    expect(await program.ended()).toBe(0)
+  })
+
+  test.each([
+    ['is a link of that user to a file of root', true],
+    ['is in a folder of root', false],
+  ])('pgweir -u writes no file of root as its log: logfile %s', async (_what, isLink) => {
+    const { uid = 0, gid = 0 } = nobody ?? {}
+    const { directory, iniFile } = await writeFiles({ database, settings: { unix_socket_dir: '' } })
+    chmodSync(directory, 0o755)
+    const [folder, ofRoot] = [join(directory, 'log'), join(directory, 'secret')]
+    const logfile = join(folder, 'pgweir.log')
+    mkdirSync(folder)
+    writeFileSync(ofRoot, '', { mode: 0o600 })
+    if (isLink) {
+      symlinkSync(ofRoot, logfile)
+      lchownSync(logfile, uid, gid)
+      chownSync(folder, uid, gid)
+    }
+    const program = new Program(['-u', 'nobody', '--logfile', logfile, iniFile], { PGWEIR_ALLOW_ROOT: '0' })
+    if (isLink) {
+      expect(await program.ended()).toBe(1)
+      expect(program.stderr).toContain('logfile cannot be written')
+    } else {
+      await program.says(/process up/)
+      expect(statSync(logfile).uid).toBe(uid)
+      program.kill('SIGTERM')
+      expect(await program.ended()).toBe(0)
+    }
+    expect(statSync(ofRoot)).toMatchObject({ uid: 0, size: 0 })
   })
 
   test('pgweir -u runs all its processes as that user, which owns its files but cannot read the keys', async () => {

@@ -5,6 +5,7 @@ import { describeListening } from '../net/unix-sockets.ts'
 import { PoolerError } from '../problems.ts'
 import { decodeParameterStatus } from '../wire/backend.ts'
 import type { FrameSink, Refusal } from '../wire/frames.ts'
+import { MAX_OPENING_REPORTS_BYTES } from '../wire/limits.ts'
 import type { Notice } from '../wire/notices.ts'
 import { understand } from '../wire/reported-text.ts'
 import { encodeStartup } from '../wire/startup.ts'
@@ -54,6 +55,8 @@ export class ServerOpening implements FrameSink, LoginListener {
   #login: Login | null = null
   /** The settings that the server has reported, from the login on. */
   #parameters = new Map<string, string>()
+  /** The size of what the server has reported so far. */
+  #reportedBytes = 0
 
   constructor(owner: OpeningOwner, outsideLease: OutsideLease) {
     this.#owner = owner
@@ -146,6 +149,13 @@ export class ServerOpening implements FrameSink, LoginListener {
   // From the server
 
   frame(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (type === BACKEND.parameterStatus || type === BACKEND.notice) {
+      this.#reportedBytes += end - start
+      if (this.#reportedBytes > MAX_OPENING_REPORTS_BYTES) {
+        this.#owner.onOpeningFailed(new PoolerError('server-login-failed', { reason: TOO_MANY_REPORTS }))
+        return true
+      }
+    }
     if (this.#login === null && type === BACKEND.parameterStatus) this.#noteParameter(buffer, start, end)
     // Messages that arrive before the login begins or after its end do not belong to it.
     return (this.#login ?? this.#outsideLease).frame(type, buffer, start, end)
@@ -167,6 +177,8 @@ export class ServerOpening implements FrameSink, LoginListener {
     sink.refuse(type, length, why)
   }
 }
+
+const TOO_MANY_REPORTS = `the server sent more than ${MAX_OPENING_REPORTS_BYTES} bytes of settings and notices`
 
 function connectFailed(address: Address, problem: Error): PoolerError {
   const error = `connect to ${describeListening(address)} failed: ${problem.message}`

@@ -24,5 +24,7 @@ export const MAX_RECORDING_BYTES = 64 * 1024
 export const MAX_HELD_REPLY_BYTES = 64 * 1024
 /** A message from a server outside a lease (login, checks, settings). */
 export const MAX_CHORE_REPLY_BYTES = 1024 * 1024
+/** All ParameterStatus and NoticeResponse of a server until it is open: settings are kept, notices logged. Usually it takes less than 1 KiB. */
+export const MAX_OPENING_REPORTS_BYTES = 1024 * 1024
 /** Anything that a client sends to the console. */
 export const MAX_CONSOLE_MESSAGE_BYTES = 64 * 1024

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { FlowClient } from '../support/flow/client.ts'
 import { busy, command, reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { FlowPostgres, type LoginScript } from '../support/flow/postgres.ts'
+import { FlowPostgres, type FlowServer, type LoginScript } from '../support/flow/postgres.ts'
 import {
   authenticationOk,
   complete,
@@ -352,6 +352,33 @@ describe('notices during the login of a server', () => {
   test('are logged without log_connections only if they are warnings', async () => {
     expect(await startWithNotices({ log_connections: 0 })).toEqual([expect.stringContaining('mismatch')])
   })
+})
+
+describe('a server that reports without end before it is open is closed', () => {
+  const LINES = 2_000
+  const REPORTS = {
+    'settings of ever new names': (line: number) => parameterStatus(`name${line}`, 'x'.repeat(1_000)),
+    notices: (line: number) => notice(`${line}${'x'.repeat(1_000)}`),
+  }
+  const PHASES = {
+    login: (server: FlowServer) => server.send(authenticationOk),
+    connect_query: (server: FlowServer) => server.welcome(),
+  }
+  for (const [what, report] of Object.entries(REPORTS))
+    for (const [phase, begin] of Object.entries(PHASES))
+      test(`${what}, in its ${phase}`, async () => {
+        const flow = await startFlow({ databases: ["app=host=db connect_query='select prepare_me()'"] })
+        flow.postgres.login = begin
+        const client = await arrive(flow)
+        const server = await flow.postgres.next()
+        if (phase === 'connect_query') await server.expect('Query(select prepare_me())')
+        for (let line = 0; line < LINES; line++) server.send(report(line))
+        await server.expectClosed()
+        expect((await client.inbox.next()).shown).toContain(
+          'the server sent more than 1048576 bytes of settings and notices',
+        )
+        expect(flow.logged('notice at the login').length).toBeLessThan(LINES)
+      })
 })
 
 test('connect_query runs before any client uses the server', async () => {

@@ -12,7 +12,6 @@ export interface ChoreResult {
   readonly error: Notice | null
   /** The cells of the last row; empty if there was none. */
   readonly row: readonly (string | null)[]
-  readonly tags: readonly string[]
   /** Whether the query ended outside a transaction block. */
   readonly isIdle: boolean
 }
@@ -33,6 +32,8 @@ export interface ChoreListener {
 export interface ChoreWish {
   /** A message that does not belong to the query: a reported setting, a notice, a notification. Valid until this returns. */
   heard?(buffer: Buffer, start: number, end: number): void
+  /** A command of the query has run. */
+  completed?(tag: string): void
   done(result: ChoreResult): void
   /** The server is gone, so `done` will not be called. */
   gone?(notice: Notice): void
@@ -43,7 +44,6 @@ export class Chore implements FrameSink {
   readonly #wish: ChoreWish
   #error: Notice | null = null
   #row: readonly (string | null)[] = []
-  #tags: string[] = []
 
   constructor(listener: ChoreListener, wish: ChoreWish) {
     this.#listener = listener
@@ -75,7 +75,7 @@ export class Chore implements FrameSink {
         this.#row = decodeDataRow(buffer.subarray(start, end))
         break
       case BACKEND.commandComplete:
-        this.#tags.push(decodeCommandTag(buffer, start, end))
+        this.#wish.completed?.(decodeCommandTag(buffer, start, end))
         break
       case BACKEND.rowDescription:
       case BACKEND.emptyQuery:
@@ -84,7 +84,6 @@ export class Chore implements FrameSink {
         this.#wish.done({
           error: this.#error,
           row: this.#row,
-          tags: this.#tags,
           isIdle: buffer[start + HEADER_BYTES] === STATUS_IDLE,
         })
         break

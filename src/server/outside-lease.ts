@@ -68,13 +68,10 @@ export class OutsideLease implements FrameSink {
   /** `server_reset_query`. */
   reset(sql: string, done: () => void): void {
     this.#run(sql, {
-      done: ({ error, tags }) => {
-        if (error) {
-          this.#owner.close('reset query failed')
-          return
-        }
-        for (const tag of tags) this.#owner.noteTag(tag)
-        done()
+      completed: (tag) => this.#owner.noteTag(tag),
+      done: ({ error }) => {
+        if (error) this.#owner.close('reset query failed')
+        else done()
       },
     })
   }

@@ -5,7 +5,7 @@
  */
 
 export interface Follower<T> {
-  /** Called when the handling of the event is over. If it throws, the followers behind it are called after the next event. */
+  /** Called when the handling of the event is over. If it throws, the followers behind it are called with the next event. */
   onEventOver(item: T): void
 }
 
@@ -18,6 +18,7 @@ let count = 0
 
 /** Called by code that reports events, before each event. `eventEnds` must follow behind it. */
 export function eventBegins(): void {
+  if (depth === 0 && count > 0) eventOfItsOwn()
   depth++
 }
 
@@ -34,13 +35,20 @@ export function eventGoesOn(): void {
   if (depth === 1 && count > 0) tellAll()
 }
 
-/** Has `follower.onEventOver(item)` called after the current event. Outside of any event, it is called in a microtask. */
+/**
+ * Has `follower.onEventOver(item)` called after the current event. Outside of any event, it is called in a microtask, or before the next event if
+ * that is earlier: a stream of Node that goes on reading does so before the microtasks.
+ */
 export function afterEvent<T>(follower: Follower<T>, item: T): void {
-  if (depth > 0) {
-    followers[count] = follower as Follower<unknown>
-    items[count] = item
-    count++
-  } else queueMicrotask(() => follower.onEventOver(item))
+  followers[count] = follower as Follower<unknown>
+  items[count] = item
+  count++
+  if (depth === 0) queueMicrotask(eventOfItsOwn)
+}
+
+function eventOfItsOwn(): void {
+  depth++
+  eventEnds()
 }
 
 /** A follower may add further followers. They are called behind the rest, not one within the other. */

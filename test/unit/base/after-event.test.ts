@@ -67,6 +67,16 @@ test('outside of events followers are called soon, but not synchronously', async
   expect(told).toEqual(['one begins', 'one ends'])
 })
 
+test('outside of events followers are called before the next event, even if that comes before the microtasks', async () => {
+  const told: string[] = []
+  afterEvent(follower(told), 'one')
+  eventBegins()
+  told.push('the next event')
+  eventEnds()
+  await Promise.resolve()
+  expect(told).toEqual(['one begins', 'one ends', 'the next event'])
+})
+
 test('an exception in a follower does not affect the others', () => {
   const told: string[] = []
   const bad = follower(told, () => {

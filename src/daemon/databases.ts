@@ -17,7 +17,7 @@ import type { Server } from '../server/server.ts'
 import { SERVER_STATES } from '../server/states.ts'
 import { databaseChange } from '../settings/changes.ts'
 import type { DatabaseSettings } from '../settings/databases.ts'
-import { databaseFor, type Settings } from '../settings/load.ts'
+import { databaseFor, removedDatabases, type Settings } from '../settings/load.ts'
 import type { Notice } from '../wire/notices.ts'
 import type { Replication } from '../wire/replication.ts'
 import type { Welcomed } from '../workers/messages.ts'
@@ -63,12 +63,13 @@ export class Databases {
   readonly #schemas: Schemas
   readonly #targets: Targets
   readonly #router: Router
-  #authType: Settings['general']['auth_type']
+  /** As last applied. */
+  #settings: Settings
   #isPaused = false
 
   constructor(options: DatabasesOptions) {
     this.#options = options
-    this.#authType = options.settings().general.auth_type
+    this.#settings = options.settings()
     this.#schemas = new Schemas(options.onSchemaChanged)
     this.#targets = new Targets(options, this.#schemas)
     this.#router = new Router(options.pools, (database, user, birth) =>
@@ -174,12 +175,13 @@ export class Databases {
   /** Applies changed settings to every database and pool. Clients of a database that no longer exists are disconnected with a notice. */
   refresh(): void {
     const all = this.#options.settings()
-    const before = this.#authType
-    this.#authType = all.general.auth_type
+    const before = this.#settings
+    this.#settings = all
+    const removed = removedDatabases(before, all)
     const pools = this.#poolsByDatabase()
     const lost = new Set<Pool>()
     for (const database of [...this.#databases.values()]) {
-      const settings = databaseFor(all, database.name)
+      const settings = removed.has(database.name) ? null : databaseFor(all, database.name)
       const own = pools.get(database.name) ?? []
       if (settings !== null) this.#change(database, own, this.#keepingForcedUser(database, settings))
       else {
@@ -190,7 +192,7 @@ export class Databases {
     }
     if (lost.size > 0) this.#giveUp(lost)
     for (const name of all.databases.keys()) this.find(name)
-    if ((before === 'any') !== (this.#authType === 'any')) this.#renewAnybodys()
+    if (isForAnybody(before) !== isForAnybody(all)) this.#renewAnybodys()
     this.openForced()
   }
 
@@ -229,7 +231,7 @@ export class Databases {
   #renewAnybodys(): void {
     for (const pool of this.#options.pools) {
       const database = this.#databases.get(pool.database)
-      if (this.#authType !== 'any') pool.tryAgain()
+      if (!isForAnybody(this.#settings)) pool.tryAgain()
       else if (database && this.#targets.isAnybodys(database, pool.user) && !pool.isOfOneClient)
         pool.renew('auth_type is any')
     }
@@ -352,6 +354,10 @@ export class Databases {
     if (this.#options.isSuspended()) pool.suspend(true)
     return pool
   }
+}
+
+function isForAnybody({ general }: Settings): boolean {
+  return general.auth_type === 'any'
 }
 
 function remember<Value>(map: Map<string, Value>, key: string, create: () => Value): Value {

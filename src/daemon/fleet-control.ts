@@ -3,7 +3,7 @@
 import { processOf } from '../base/ids.ts'
 import type { Log } from '../base/log.ts'
 import { PoolerError } from '../problems.ts'
-import { databaseFor } from '../settings/load.ts'
+import { databaseFor, removedDatabases } from '../settings/load.ts'
 import { type Control, type ControlCall, passedOn, type ShutdownMode } from '../workers/control.ts'
 import { StandingOrders } from '../workers/standing-orders.ts'
 import type { Applier, Prepared } from './apply.ts'
@@ -15,8 +15,8 @@ export interface FleetControlParts {
   readonly applier: Applier
   /** Makes every worker carry out `call`. Resolves when all have done so; rejects with the first error. */
   everywhere(call: ControlCall): Promise<readonly unknown[]>
-  /** Drops the statistics of databases that no longer exist. */
-  keepStats(isThere: (database: string) => boolean): void
+  /** Drops the statistics of databases that no longer exist, and those of `removed`, which `*` may replace. */
+  keepStats(isThere: (database: string) => boolean, removed: ReadonlySet<string>): void
   /** Makes every worker apply settings that were found good. */
   apply(prepared: Prepared): Promise<void>
   /** Begins to replace the workers. Does not wait, because the console that asks may be on a worker that has to end. */
@@ -48,10 +48,11 @@ export function fleetControl(parts: FleetControlParts): FleetControl {
         await onRefused()
         throw problem
       }
+      const removed = removedDatabases(applier.unchanged.settings, prepared.settings)
       applier.apply(prepared)
       const isThere = (database: string) => databaseFor(prepared.settings, database) !== null
-      standing.keep(isThere)
-      keepStats(isThere)
+      standing.keep((database) => !removed.has(database) && isThere(database))
+      keepStats(isThere, removed)
       await apply(prepared)
     })
     changing = done.catch(() => {})

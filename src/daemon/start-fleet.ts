@@ -166,7 +166,7 @@ export async function startFleet(
   const { control, standing, workerGone } = fleetControl({
     ...{ log, applier, serviceManager },
     everywhere: (call) => primary.everywhere(call),
-    keepStats: (isThere) => primary.keepStats(isThere),
+    keepStats: (isThere, removed) => primary.keepStats(isThere, removed),
     apply: ({ settings, users: content, tls, hba }) =>
       tell({ settings, users: content && users.texts(), files: { tls: tls !== null, hba: hba !== null } }),
     restart: () => primary.restart(general().worker_restart_grace),

@@ -76,7 +76,7 @@ digits and \`_.-*\` in double quotes. The names \`pgweir\` and \`pgbouncer\` are
 If a key is missing from a line, the setting of \`[pgbouncer]\` applies. A negative number means the same, and so does 0 where the table says so.
 
 If a reload changes ${renewing()} of a line, the servers of that database are closed once they are free. Other changes take effect at once. If a reload
-removes a line, the clients of that database are disconnected (\`database removed\`).
+removes a line, the clients of that database are disconnected (\`database removed\`), even if the entry \`*\` applies to its name from then on.
 
 Without a file, \`--upstream postgres://user:password@host:5432/\` (or \`PGWEIR_UPSTREAM\`) defines the entry \`*\`; if there is no auth_file, clients log in with the
 user and password of that URL. \`--database 'name=host=…'\` adds a line to this section, and may be repeated.`

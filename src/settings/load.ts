@@ -116,6 +116,14 @@ export function databaseFor(settings: Pick<Settings, 'databases' | 'fallback'>, 
   return fallback && { ...fallback, name, dbname: fallback.dbname === FALLBACK_NAME ? name : fallback.dbname }
 }
 
+/** The databases that have lost their own line. They end even if `*` matches their names, because that entry may lead elsewhere, as another user. */
+export function removedDatabases(
+  before: Pick<Settings, 'databases'>,
+  after: Pick<Settings, 'databases'>,
+): ReadonlySet<string> {
+  return new Set([...before.databases.keys()].filter((name) => !after.databases.has(name)))
+}
+
 const UPSTREAM_VARIABLE = `${ENVIRONMENT_PREFIX}UPSTREAM`
 
 /** [pgweir] is another name for the section [pgbouncer]. */

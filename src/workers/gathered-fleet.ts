@@ -67,10 +67,11 @@ export abstract class GatheredFleet implements Fleet {
     worker.accounts = NO_ACCOUNTS
   }
 
-  /** Forgets the statistics of databases that no longer exist, as each worker does. */
-  keepStats(isThere: (database: string) => boolean): void {
+  /** Forgets the statistics of databases that no longer exist and of `removed`, which `*` may replace, as each worker does. */
+  keepStats(isThere: (database: string) => boolean, removed: ReadonlySet<string>): void {
     this.#isThere = isThere
-    for (const database of this.#departed.keys()) if (!this.#keepsStats(database)) this.#departed.delete(database)
+    for (const database of this.#departed.keys())
+      if (removed.has(database) || !this.#keepsStats(database)) this.#departed.delete(database)
   }
 
   /** Forgets databases that no worker knows any more, as each worker does: strangers choose their names. */

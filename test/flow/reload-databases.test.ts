@@ -154,6 +154,21 @@ describe('a database', () => {
     await ask(await flow.connect(old), flow)
   })
 
+  test('that is removed ends even if * matches its name: clients that come back use the entry *, and no longer the forced user', async () => {
+    const own = 'old=host=db user=owner password=secret'
+    const flow = await startFlow({ databases: [own, '*=host=db'] })
+    const client = await flow.connect({ database: 'old' })
+    await ask(client, flow)
+    await reload(flow, { databases: ['*=host=db'] })
+    expect((await client.inbox.next()).shown).toBe('ErrorResponse(FATAL 57P01 database removed)')
+    await client.expectClosed()
+    const again = await flow.connect({ database: 'old' })
+    expect((await ask(again, flow)).parameters.get('user')).toBe('ada')
+    // The database now comes from *, so a reload that has never had a line for it changes nothing.
+    await reload(flow, { databases: ['*=host=db'] })
+    await ask(again, flow)
+  })
+
   test('that is removed while a client logs in refuses that client', async () => {
     const flow = await startFlow({ databases: [APP, 'old=host=db'] })
     flow.postgres.login = () => {}

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { silentLog } from '../../../src/base/log.ts'
-import type { Applier } from '../../../src/daemon/apply.ts'
+import type { Applier, Prepared } from '../../../src/daemon/apply.ts'
 import { fleetControl } from '../../../src/daemon/fleet-control.ts'
 import { NO_SERVICE_MANAGER } from '../../../src/daemon/service-manager.ts'
 import { PoolerError } from '../../../src/problems.ts'
@@ -15,7 +15,7 @@ function fleet(applier = {} as Applier, apply = async (_prepared: unknown) => {}
     log: { ...silentLog, info: (sentence) => void logged.push(sentence) },
     applier,
     everywhere: () => workers.everywhere(),
-    keepStats: (isThere) => kept.push(['app', 'shop'].filter(isThere)),
+    keepStats: (isThere, removed) => kept.push(['app', 'shop'].filter((name) => isThere(name) && !removed.has(name))),
     apply,
     restart: () => {},
     shutdown: async () => {},
@@ -48,26 +48,34 @@ test('RESUME without a database leaves the PAUSE of one database in force for wo
   expect(orders()).toEqual([])
 })
 
-test('a RELOAD that removes a database forgets the commands and statistics of that database', async () => {
-  let names = ['app', 'shop']
-  const { control, orders, kept } = fleet({
-    readAgain: () => ({ settings: { databases: new Map(names.map((name) => [name, {}])), fallback: null } }),
-    apply: () => {},
-  } as unknown as Applier)
-  await control.disable('app')
-  await control.pause('app')
-  await control.disable('shop')
-  await control.pause(null)
-  names = ['shop']
-  await control.reload()
-  expect(kept, 'databases whose statistics are kept').toEqual([['shop']])
-  names = ['app', 'shop']
-  await control.reload()
-  expect(orders()).toEqual([
-    ['disable', 'shop'],
-    ['pause', null],
-  ])
-})
+for (const fallback of [null, {}])
+  test(`a RELOAD that removes a database forgets the commands and statistics of that database${fallback ? ', also if there is *' : ''}`, async () => {
+    let names = ['app', 'shop']
+    const read = () => ({ settings: { databases: new Map(names.map((name) => [name, {}])), fallback } })
+    let { settings }: { settings: unknown } = read()
+    const { control, orders, kept } = fleet({
+      get unchanged() {
+        return { settings }
+      },
+      readAgain: read,
+      apply(prepared: Prepared) {
+        settings = prepared.settings
+      },
+    } as unknown as Applier)
+    await control.disable('app')
+    await control.pause('app')
+    await control.disable('shop')
+    await control.pause(null)
+    names = ['shop']
+    await control.reload()
+    expect(kept, 'databases whose statistics are kept').toEqual([['shop']])
+    names = ['app', 'shop']
+    await control.reload()
+    expect(orders()).toEqual([
+      ['disable', 'shop'],
+      ['pause', null],
+    ])
+  })
 
 test('a RELOAD that fails still makes workers reopen the log, with the settings unchanged', async () => {
   const told: unknown[] = []

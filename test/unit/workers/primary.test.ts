@@ -606,8 +606,20 @@ test('the counts of ended workers for a database are forgotten when the database
   await settled()
   worker(0).die('exit code 0')
   await settled()
-  primary.keepStats((database) => database === 'shop')
+  primary.keepStats((database) => database === 'shop', new Set())
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])
+})
+
+test('the counts of ended workers are forgotten with the line of a database, even if * serves the name from then on', async () => {
+  const { primary, worker } = fleet()
+  await primary.start()
+  const totals = { ...sumOf([]), queries: 7 }
+  worker(0).line.tell('totals', new Map(['app', 'shop'].map((name) => [name, totals])))
+  await settled()
+  worker(0).die('exit code 0')
+  await settled()
+  primary.keepStats(() => true, new Set(['app']))
+  expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop'])
 })
 
 test('the counts of ended workers for a database of the entry * are forgotten once no worker has known it for long', async () => {
@@ -641,7 +653,7 @@ test('a worker that ends after a database was removed does not bring back its co
   const totals = { ...sumOf([]), queries: 7 }
   worker(0).line.tell('totals', new Map(['app', 'shop', 'pgbouncer'].map((name) => [name, totals])))
   await settled()
-  primary.keepStats((database) => database === 'shop')
+  primary.keepStats((database) => database === 'shop', new Set())
   worker(0).die('SIGKILL')
   await settled()
   expect((await primary.stats()).map(({ database }) => database)).toEqual(['shop', 'pgbouncer'])

@@ -247,7 +247,7 @@ export class Databases {
   /** Removes the pools of databases that no longer exist and ends their clients. */
   #giveUp(pools: ReadonlySet<Pool>): void {
     const notice = new PoolerError('database-removed')
-    for (const pool of pools) this.#options.pools.remove(pool)
+    for (const pool of pools) this.#options.pools.giveUp(pool)
     this.#options.endClients(pools, notice)
     for (const pool of pools) {
       pool.retire(notice)

@@ -9,14 +9,14 @@ import { asOther, Tallies, type Tally, TallyNames, tallyOf } from './tallies.ts'
 export class Pools {
   /** Pools that new clients may come to. */
   readonly #pools = new Map<string, Pool>()
-  /** All pools: these, those in `#own`, and those that no client comes to any more but that still have servers. */
+  /** All pools: these, those of one replication client each, and those that no client comes to any more but that still have servers. */
   readonly #all = new Set<Pool>()
   /** How many pools in `#all` each database has. */
   readonly #counts = new Map<string, number>()
   /** What forgotten pools have counted, by database. */
   readonly #past = new Map<string, Counters>()
-  /** Pools of one replication client each, as long as their counters are still to be kept. */
-  readonly #own = new Set<Pool>()
+  /** Pools of databases that are gone. Their counters are not kept. */
+  readonly #givenUp = new Set<Pool>()
   /** What pools that are gone have counted. Outlives their databases. */
   readonly #tallies: Tallies
 
@@ -39,8 +39,7 @@ export class Pools {
   }
 
   add(pool: Pool): void {
-    if (pool.isOfOneClient) this.#own.add(pool)
-    else this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
+    if (!pool.isOfOneClient) this.#pools.set(keyOf(pool.database, pool.user, pool.birth), pool)
     if (this.#all.has(pool)) return
     this.#all.add(pool)
     this.#counts.set(pool.database, (this.#counts.get(pool.database) ?? 0) + 1)
@@ -48,7 +47,7 @@ export class Pools {
 
   /** Removes a pool whose last client and server have long been gone. Its counters are kept in the totals of its database. */
   forget(pool: Pool): void {
-    this.remove(pool)
+    this.#unfile(pool)
     this.#drop(pool)
     this.#keepCounts(pool)
     pool.retire(new PoolerError('pooler-shutting-down'))
@@ -104,17 +103,17 @@ export class Pools {
     this.#tallies.ended({ database, user: formerUser, counters, durations, errors })
     this.#keepCounts(pool)
     pool.countAnew()
-    this.#remove(pool, formerUser)
+    this.#unfile(pool, formerUser)
     if (this.find(pool.database, pool.user, pool.birth) === null) this.add(pool)
   }
 
-  /** Keeps new clients away from a pool. It still counts until it is gone. */
-  remove(pool: Pool): void {
-    this.#own.delete(pool)
-    this.#remove(pool, pool.user)
+  /** Keeps new clients away from a pool whose database is gone. It still counts until it is gone itself. */
+  giveUp(pool: Pool): void {
+    this.#unfile(pool)
+    this.#givenUp.add(pool)
   }
 
-  #remove(pool: Pool, user: string): void {
+  #unfile(pool: Pool, user = pool.user): void {
     const key = keyOf(pool.database, user, pool.birth)
     if (this.#pools.get(key) === pool) this.#pools.delete(key)
   }
@@ -132,7 +131,7 @@ export class Pools {
       pool.sweep()
       if (pool.state !== 'gone') continue
       this.#drop(pool)
-      if (this.#own.delete(pool)) this.#keepCounts(pool)
+      if (!this.#givenUp.delete(pool)) this.#keepCounts(pool)
     }
   }
 

@@ -124,6 +124,26 @@ describe('SHUTDOWN WAIT_FOR_CLIENTS', () => {
     await flow.pooler.stopped
   })
 
+  test('keeps the statistics of databases whose clients have been disconnected', async () => {
+    const settings = { shutdown_grace: 20 }
+    const flow = await startFlow({ databases: ['app=host=db', 'other=host=db'], settings })
+    const [client, other] = [await flow.connect(), await flow.connect({ database: 'other' })]
+    const { finish } = await run(client, flow)
+    await ask(other, flow)
+    const queries = () => flow.pooler.parts.fleet.totals().get('other')?.queries
+    expect(queries()).toBe(1)
+    await flow.pooler.control.shutdown('wait_for_clients')
+    await flow.advance(21_000)
+    expect((await other.inbox.next()).shown).toBe(IS_OVER)
+    await flow.advance(1_000)
+    expect([...flow.pooler.parts.pools].map(({ database }) => database)).toEqual(['app'])
+    expect(queries()).toBe(1)
+    await finish()
+    await flow.advance(100)
+    expect((await client.inbox.next()).shown).toBe(IS_OVER)
+    await flow.pooler.stopped
+  })
+
   test('disconnects, after shutdown_grace, a client that loses the server that was being prepared for it', async () => {
     const settings = { shutdown_grace: 20, server_connect_timeout: 60 }
     const { flow, client, postgres } = await startPair({ settings })

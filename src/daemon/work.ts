@@ -162,7 +162,10 @@ export async function work(side: WorkerSide): Promise<void> {
       member.line.receive(message)
     }
   })
+  let isAlone = false
   const primaryGone = () => {
+    if (isAlone) return
+    isAlone = true
     member.line.hangUp()
     // This process has to log it, because the primary cannot.
     pooler?.parts.log.error('the primary process is gone; this worker shuts down and disconnects its clients')
@@ -173,6 +176,8 @@ export async function work(side: WorkerSide): Promise<void> {
   // would run forever, holding listening sockets from which it accepts nothing.
   if (!side.connected) primaryGone()
   const beat = () => {
+    // As long as a handle that was sent is not acknowledged, node does not emit `disconnect`. A primary that is gone acknowledges none.
+    if (!side.connected) primaryGone()
     const fleet = pooler?.parts.fleet
     if (fleet) member.beat(fleet.beat(), fleet.totals())
   }

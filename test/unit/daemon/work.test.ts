@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { tellConnected, work } from '../../../src/daemon/work.ts'
 
 /** Like `process` in a worker whose primary is gone, before the worker has been notified. */
@@ -21,6 +21,16 @@ test('a worker that can no longer reach its primary does not crash, and ends on 
   side.emit('message', { name: 'gather', question: 1, body: 'lists' })
   expect(side.sent).toBe(1)
   side.emit('disconnect')
+  await ended
+})
+
+test('a worker whose primary is gone ends even without disconnect, which does not come while a handle is on its way', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const side = new BrokenSide()
+  const ended = work(side)
+  Object.assign(side, { connected: false })
+  vi.advanceTimersByTime(1_000)
   await ended
 })
 

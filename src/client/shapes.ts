@@ -14,8 +14,14 @@ interface ShapeSending extends Sending {
 /**
  * The effect of a Describe whose answer goes to a client: notes what the client is told about the parameters and the rows. If others that share
  * the statement were told something else, that stays what counts, since they cannot be told again.
+ *
+ * @param takeBack called if the client is told nothing, because the Describe has failed or was skipped
  */
-export function learnsShape(statement: Statement, statements: ServerStatements): Effect {
+export function learnsShape(
+  statement: Statement,
+  statements: ServerStatements,
+  takeBack: (() => void) | null = null,
+): Effect {
   return {
     reply: null,
     described: (shape) => {
@@ -23,7 +29,7 @@ export function learnsShape(statement: Statement, statements: ServerStatements):
       else if (shape !== statement.shape) statements.noteChange(statement)
     },
     told: (buffer, start, end) => statements.noteTypes(statement, buffer, start, end),
-    undo: () => {},
+    undo: () => takeBack?.(),
   }
 }
 

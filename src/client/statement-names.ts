@@ -88,7 +88,22 @@ export class StatementNames {
   /** Replaces the statement by one with the same text. If the Parse that gave the name fails, the name stands for nothing, as before. */
   renew(name: string, statement: Statement): void {
     const named = this.#names?.get(name)
-    if (!named) return
+    if (named) this.#replace(named, statement)
+  }
+
+  /** The same for a message that tells the client of other rows. Returns how to take it back if that message fails or is skipped. */
+  renewFor(name: string, statement: Statement, ledger: Ledger): () => void {
+    const named = this.#names?.get(name)
+    if (!named) return () => {}
+    const former = named.statement
+    this.#replace(named, statement)
+    this.doubtful.note(name, ledger)
+    return () => {
+      if (named.statement === statement && this.#names?.get(name) === named) this.#replace(named, former)
+    }
+  }
+
+  #replace(named: Named, statement: Statement): void {
     this.#registry.hold(statement)
     this.#registry.letGo(named.statement)
     this.#bytes += statement.body.length - named.statement.body.length

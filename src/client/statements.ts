@@ -60,6 +60,8 @@ export class Statements {
   readonly #namesAre: 'shared' | 'passed on'
   readonly #watch = new ChangeWatch()
   readonly #undescribed = new UndescribedPortal()
+  /** Takes back what `#renew` has done last. Null once a message has it as its effect. */
+  #takeBack: (() => void) | null = null
 
   constructor(context: StatementsContext, names: 'shared' | 'passed on') {
     this.#context = context
@@ -164,7 +166,9 @@ export class Statements {
     const kind =
       statement?.kind ?? unnamed?.kind(this.#preparesMore()) ?? this.#watch.kindOfName(buffer, nameStart, nameEnd)
     this.#watch.bound(kind, statement ?? unnamed, isPortalNamed, leased)
-    leased.ledger.owe(DEBT.bind, taken ?? first ?? statement?.bound ?? null)
+    const takeBack = this.#takesBack()
+    const bound = statement === null || takeBack === null ? statement?.bound : { ...statement.bound, undo: takeBack }
+    leased.ledger.owe(DEBT.bind, taken ?? first ?? bound ?? null)
     if (statement ? statement.deallocatesAll : unnamed?.deallocatesAll)
       this.#ownNames().doubtful.dropBound(leased.ledger)
     if (statement) sendBind(toServer, statement.name, buffer, start, end, length, nameStart, nameEnd)
@@ -219,12 +223,28 @@ export class Statements {
   }
 
   /**
-   * Replaces an outdated statement by one with the same text, prepared for the present settings and tables, under the client's name.
+   * Replaces an outdated statement by one with the same text, prepared for the present settings and tables, under the client's name. The
+   * effect of the message for which this is done must call `#takeBack`: if it fails or is skipped, the client knows only the former rows.
    *
    * @param body its text, with the types that the parameters must have because the client knows them
    */
   #renew(buffer: Buffer, nameStart: number, nameEnd: number, body: Buffer): Statement {
-    return this.#take(buffer, nameStart, nameEnd, sharedFor(this.#context, body, 0, body.length))
+    const statement = sharedFor(this.#context, body, 0, body.length)
+    this.#takeBack =
+      nameStart === nameEnd
+        ? this.#unnamed.renewFor(statement)
+        : this.#ownNames().renewFor(
+            buffer.toString('latin1', nameStart, nameEnd),
+            statement,
+            this.#context.leased.ledger,
+          )
+    return statement
+  }
+
+  #takesBack(): (() => void) | null {
+    const takeBack = this.#takeBack
+    this.#takeBack = null
+    return takeBack
   }
 
   /** Makes the client's name stand for this statement from now on. */
@@ -255,9 +275,10 @@ export class Statements {
         const isThere = leased.statements.has(current, leased.ledger)
         if (isThere) leased.statements.use(current)
         else prepareUnasked(this.#context, current, this.#unnamed.capacityBytes)
+        const takeBack = this.#takesBack()
         let effect: Effect | null =
-          current.shape === undefined || !current.isTold || nameStart !== nameEnd
-            ? learnsShape(current, leased.statements)
+          current.shape === undefined || !current.isTold || nameStart !== nameEnd || takeBack !== null
+            ? learnsShape(current, leased.statements, takeBack)
             : null
         if (nameStart === nameEnd) {
           if (isThere && this.#unnamed.isRepeatable) effect = leased.recording.begin(effect ?? undefined)

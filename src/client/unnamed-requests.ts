@@ -140,6 +140,11 @@ export class UnnamedRequests {
     this.#statement?.renew(statement)
   }
 
+  /** The same for a message that tells the client of other rows. Returns how to take it back if that message fails or is skipped. */
+  renewFor(statement: Statement): () => void {
+    return this.#statement?.renewFor(statement, this.#context.leased.ledger) ?? (() => {})
+  }
+
   /**
    * The batch is about to be sent again: renews the statement, if it is shared. Other servers' rows for it may be known already, but this
    * client has not been told of any.

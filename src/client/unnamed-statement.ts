@@ -221,6 +221,16 @@ export class UnnamedStatement {
     this.#shared = statement
   }
 
+  /** The same for a message that tells the client of other rows. Returns how to take it back if that message fails or is skipped. */
+  renewFor(statement: Statement, { batch }: Ledger): () => void {
+    const former = this.#shared
+    this.#shared = statement
+    this.#batch = batch
+    return () => {
+      if (this.#shared === statement) this.#shared = former
+    }
+  }
+
   /** It is being described or bound. */
   use(): void {
     this.#isUsed = true

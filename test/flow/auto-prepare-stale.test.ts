@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { ANSWER, PARSED_RESULT, startKept } from '../support/flow/auto-prepared.ts'
 import { quiet } from '../support/flow/inbox.ts'
-import { occupy, RESULT } from '../support/flow/prepared.ts'
+import { ask, occupy, RESULT } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
@@ -375,6 +375,23 @@ describe('auto_prepare: the client gets the error of an outdated plan, as with a
     client.send(parse('', 'select 1'), describeStatement(''), sync)
     await postgres.expect('Describe', 'Sync')
     postgres.send(parameterDescription(), rowDescription('a'), ready())
+    await client.answer()
+    client.send(bind('', ''), execute(), sync)
+    await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+    postgres.send(STALE, ready())
+    expect(await client.answer()).toEqual([SHOWN, 'ReadyForQuery(I)'])
+  })
+
+  test('if the client knows what the rows look like, from a Describe before one that Postgres has skipped', async () => {
+    const { flow, client, postgres } = await startKept()
+    client.send(parse('', 'select 1'), describeStatement(''), sync)
+    await postgres.expect('Describe', 'Sync')
+    postgres.send(parameterDescription(), rowDescription('a'), ready())
+    await client.answer()
+    await ask({ client: await flow.connect(), postgres }, 'alter table', 'ALTER TABLE')
+    client.send(parse('s1', 'nonsense'), describeStatement(''), sync)
+    await postgres.expect('Parse', 'Parse', 'Describe', 'Sync')
+    postgres.send(error('42601', 'syntax error'), ready())
     await client.answer()
     client.send(bind('', ''), execute(), sync)
     await postgres.expect('Bind(, #1)', 'Execute', 'Sync')

@@ -444,6 +444,22 @@ describe('after DDL', () => {
       },
     )
 
+    test.each([
+      ['its statement', [describeStatement('s1')], ['Describe']],
+      ['its portal', [bind('', 's1'), describePortal()], ['Bind', 'Describe']],
+    ])('still relies on it after a Describe of %s that Postgres has skipped', async (_, again, skipped) => {
+      const pair = await startOutdated()
+      const { client, postgres } = pair
+      client.send(parse('', 'nonsense'), ...again, sync)
+      await postgres.expect('Parse(, nonsense)', 'Parse(#2, select * from t)', ...skipped, 'Sync')
+      postgres.send(error('42601', 'syntax error'), ready())
+      await client.answer()
+      client.send(bind('', 's1'), execute(), sync)
+      await postgres.expect('Bind(, #1)', 'Execute', 'Sync')
+      postgres.send(RESULT)
+      await client.answer()
+    })
+
     test('does not get that error because of the description of another statement’s portal', async () => {
       const pair = await startPair()
       const { client, postgres } = pair

@@ -187,6 +187,7 @@ export class Statements {
     nameEnd: number,
   ): Statement | null | 'failed' | 'in doubt' | 'asked' {
     const context = this.#context
+    if (nameStart === nameEnd) this.#unnamed.shareIfOutdated()
     const statement = this.#resolve(buffer, nameStart, nameEnd)
     if (statement === null || typeof statement === 'string') return statement
     if (context.takeCancel()) {
@@ -286,6 +287,11 @@ export class Statements {
         }
         leased.ledger.owe(DEBT.describe, effect)
         sendDescribe(toServer, current.name)
+        return true
+      }
+      if (nameStart === nameEnd) {
+        leased.ledger.owe(DEBT.describe, this.#unnamed.describeSent())
+        toServer.add(buffer, start, end)
         return true
       }
     }

@@ -121,6 +121,30 @@ export class UnnamedRequests {
     ensureUnnamed(this.#context, this.#statement)
   }
 
+  /** It is being described, and is not shared. Returns the effect of the Describe. */
+  describeSent(): Effect | null {
+    return this.#statement?.learns(this.#context.leased.statements.version) ?? null
+  }
+
+  /**
+   * It is being bound. If the server does not have it, and tables have changed since the client was told of its rows, it is treated as a shared
+   * one from now on: the server prepares it with the types that the client was told, and its rows are compared with what the client was told.
+   */
+  shareIfOutdated(): void {
+    const { pool, leased } = this.#context
+    const statement = this.#statement
+    const told = statement?.told ?? null
+    if (statement === null || told === null || told.version === leased.statements.version) return
+    const { body } = statement
+    if (body === null || statement.kind !== 'planned' || this.isInDoubt) return
+    if (leased.statements.hasUnnamed(statement.token, statement.serial, leased.ledger)) return
+    const shared = pool.statements.unshared(body, 0, body.length, told.version)
+    shared.tell(told.types, 0, told.types.length)
+    shared.shape = told.shape
+    statement.share(shared)
+    statement.use()
+  }
+
   /**
    * Whether the message that is being sent about it begins a batch that may be sent again if the plan is out of date: outside a
    * transaction, with nothing before it, and by a client that does not know yet what the rows look like.

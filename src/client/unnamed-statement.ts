@@ -14,11 +14,22 @@ const MAX_TOLD_BYTES = 64 * 1024
 
 const NONE: Former[] = []
 
+/** What the client was told about a statement that is not shared. */
+interface Told {
+  /** The parameter types, written as in a Parse. */
+  readonly types: Buffer
+  /** The rows: see `rowShape`. */
+  readonly shape: string | null
+  /** The schema version of that time. */
+  readonly version: number
+}
+
 /** The statement that the client had before a change that may have been skipped. */
 interface Former {
   readonly body: Buffer | null
   readonly length: number
   readonly shared: Statement | null
+  readonly told: Told | null
   readonly kind: TextKind | null
   readonly isUsed: boolean
   readonly serial: number
@@ -35,6 +46,8 @@ export class UnnamedStatement {
   #length = -1
   #deallocatesAll = false
   #shared: Statement | null = null
+  /** Null until the client has asked. */
+  #told: Told | null = null
   /** Null until it is asked for. */
   #kind: TextKind | null = 'other'
   #isUsed = false
@@ -83,6 +96,11 @@ export class UnnamedStatement {
     return this.#shared
   }
 
+  /** What the client was told about the statement, unless that is shared, or the client has not asked. */
+  get told(): Told | null {
+    return this.#told
+  }
+
   /** `other` if the text is too long to be looked at: it may be anything. */
   get kind(): TextKind {
     if (this.#kind === null) {
@@ -128,6 +146,7 @@ export class UnnamedStatement {
   forget(): void {
     this.#length = -1
     this.#shared = null
+    this.#told = null
     if (this.#body !== null && this.#body.length > MAX_IDLE_BYTES) this.#body = null
     this.#serial = ++this.#lastSerial
   }
@@ -141,6 +160,7 @@ export class UnnamedStatement {
     const effect = ledger.mayBeSkipped ? this.#bringBack() : this.#failed
     this.#length = -1
     this.#shared = null
+    this.#told = null
     this.#kind = 'other'
     this.#isUsed = false
     this.#serial = ++this.#lastSerial
@@ -154,10 +174,10 @@ export class UnnamedStatement {
     const length = isKept ? this.#length : -1
     if (isKept) this.#formerBytes += length
     if (this.#former === NONE) this.#former = []
-    const { serial, shared, isUsed } = this
+    const { serial, shared, told, isUsed } = this
     const kind = this.#kind
     const body = isKept ? this.#body : null
-    this.#former.push({ body, length, shared, kind, isUsed, serial, batch: this.#batch, fate: 'was' })
+    this.#former.push({ body, length, shared, told, kind, isUsed, serial, batch: this.#batch, fate: 'was' })
     if (isKept) this.#body = null
     const next = this.#lastSerial + 1
     return {
@@ -187,6 +207,7 @@ export class UnnamedStatement {
     this.#body = former.body
     this.#length = former.length
     this.#shared = former.shared
+    this.#told = former.told
     this.#kind = former.kind
     this.#isUsed = former.isUsed
     this.#serial = former.serial
@@ -209,8 +230,25 @@ export class UnnamedStatement {
     this.#kind = kind
   }
 
-  /** A shared statement takes the place of the one that was dropped. */
+  /** Returns the effect of a Describe of a statement that is not shared, on a server with this schema version: notes what the client is told. */
+  learns(version: number): Effect {
+    const serial = this.#serial
+    let types: Buffer | null = null
+    return {
+      reply: null,
+      told: (buffer, start, end) => {
+        types = Buffer.from(buffer.subarray(start, end))
+      },
+      described: (shape) => {
+        if (this.#serial === serial && types !== null && shape !== undefined) this.#told = { types, shape, version }
+      },
+      undo: () => {},
+    }
+  }
+
+  /** A shared statement takes the place of the one that was dropped, or that was not shared. */
   share(statement: Statement): void {
+    this.#told = null
     if (this.#body !== null && this.#body.length > MAX_IDLE_BYTES) this.#body = null
     this.#shared = statement
     this.#kind = statement.kind

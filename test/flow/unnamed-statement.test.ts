@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { reload } from '../support/flow/commands.ts'
 import { quiet } from '../support/flow/inbox.ts'
 import type { FlowServer } from '../support/flow/postgres.ts'
-import { occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
+import { ask, occupy, RESULT, startPrepared } from '../support/flow/prepared.ts'
 import {
   bindComplete,
   closeComplete,
@@ -51,6 +51,39 @@ describe('the unnamed statement', () => {
       'ReadyForQuery(I)',
     ])
     await goOn()
+  })
+
+  describe('that the client has asked about, and that is bound after a change of tables on a server without it,', () => {
+    async function startAsked() {
+      const pair = await startPair()
+      const { flow, client, postgres } = pair
+      client.send(parse('', 'select * from t where a = $1'), describeStatement(''), sync)
+      await postgres.expect('Parse(, select * from t where a = $1)', 'Describe(statement, )', 'Sync')
+      postgres.send(parseComplete, parameterDescription(23), rowDescription('a'), ready())
+      await client.answer()
+      await ask({ client: await flow.connect(), postgres }, 'alter table', 'ALTER TABLE')
+      client.send(bind('', '', Buffer.alloc(4)), execute(), sync)
+      const { texts, bytes } = await postgres.expect('Parse(#1, select * from t where a = $1)')
+      expect(bytes).toEqual(parse(texts[0] as string, 'select * from t where a = $1', [23]))
+      await postgres.expect('Describe(statement, #1)', 'Flush')
+      return pair
+    }
+
+    test('runs if its rows are still what the client was told, with the parameter types that the client was told', async () => {
+      const { client, postgres } = await startAsked()
+      postgres.send(parseComplete, parameterDescription(23), rowDescription('a'))
+      await postgres.expect('Bind', 'Execute', 'Sync')
+      postgres.send(RESULT)
+      expect((await client.answer())[0]).toBe('BindComplete')
+    })
+
+    test('is refused if its rows are not', async () => {
+      const { client, postgres } = await startAsked()
+      postgres.send(parseComplete, parameterDescription(23), rowDescription('b'))
+      await postgres.expect('Describe', 'Execute', 'Sync')
+      postgres.send(error('26000', 'no such statement'), ready())
+      expect((await client.answer())[0]).toContain('cached plan must not change result type')
+    })
   })
 
   test('that is a DEALLOCATE of a shared statement can be run in a later transaction, on another server too', async () => {

@@ -6,7 +6,7 @@ import type { ServerStatements } from '../server/statements.ts'
 import { encodeDescribeStatement, FLUSH } from '../wire/frontend.ts'
 import { prepareUnasked, type Sending } from './preparing.ts'
 
-interface ShapeSending extends Sending {
+export interface ShapeSending extends Sending {
   /** The frame that was held back can be shown again. */
   goOnSoon(): void
 }
@@ -26,7 +26,7 @@ export function learnsShape(
     reply: null,
     described: (shape) => {
       if (statement.shape === undefined || !statement.isShared) statement.shape = shape
-      else if (shape !== statement.shape) statements.noteChange(statement)
+      statements.noteRows(statement, shape)
     },
     told: (buffer, start, end) => statements.noteTypes(statement, buffer, start, end),
     undo: () => takeBack?.(),
@@ -36,7 +36,8 @@ export function learnsShape(
 /**
  * Tells whether the server's rows for a statement are still those that clients were told, although tables may have changed: a client that
  * reads rows by the old description must not get others. Postgres refuses to run a plan whose rows have changed, but a server that prepares the
- * statement only now has nothing to compare with. Such a server is `asked` first what the rows are; call again when it has answered.
+ * statement only after the change has nothing to compare with. A server that has not described its rows yet is `asked` first what they are; call
+ * again when it has answered.
  */
 export function compareShape(
   sending: ShapeSending,
@@ -45,13 +46,14 @@ export function compareShape(
 ): 'as told' | 'changed' | 'asked' {
   const { leased, toServer } = sending
   const { statements, ledger } = leased
-  if (statement.shape === undefined || statements.has(statement, ledger))
-    return statements.isChanged(statement) ? 'changed' : 'as told'
-  prepareUnasked(sending, statement, capacityBytes)
+  if (statement.shape === undefined) return 'as told'
+  const rows = statements.rowsOf(statement, ledger)
+  if (rows !== 'unknown') return rows
+  if (!statements.has(statement, ledger)) prepareUnasked(sending, statement, capacityBytes)
   ledger.owe(DEBT.describe | SWALLOW, {
     reply: null,
     described: (shape) => {
-      if (shape !== statement.shape) statements.markChanged(statement)
+      statements.noteRows(statement, shape)
       sending.goOnSoon()
     },
     undo: () => sending.goOnSoon(),
@@ -59,4 +61,15 @@ export function compareShape(
   toServer.addAll(encodeDescribeStatement(statement.name.toString('latin1')))
   toServer.addAll(FLUSH)
   return 'asked'
+}
+
+/**
+ * A client comes to share a statement of whose rows others were told. Tables may have changed outside the pool since then, and this must be known
+ * first: then the client gets another statement. Returns true if the server is asked; call again when it has answered.
+ */
+export function asksForRows(sending: ShapeSending, statement: Statement, capacityBytes: number): boolean {
+  const { statements, ledger } = sending.leased
+  // A server that has it may have a plan that is out of date, and would refuse to describe it.
+  if (statement.shape == null || statements.isOutdated(statement) || statements.has(statement, ledger)) return false
+  return compareShape(sending, statement, capacityBytes) === 'asked'
 }

@@ -121,8 +121,11 @@ export class Statements {
     if (textEnd(buffer, nameEnd + 1, end) === -1) return this.#broken('Parse')
     if (this.#names?.doubtful.has(name, leased.ledger) || awaitsSettings(this.#context))
       return this.#waitForReady(buffer[start])
+    if (!parseNamed(this.#context, this.#ownNames(), name, buffer, nameEnd + 1, end, this.#unnamed.capacityBytes)) {
+      this.#context.asks()
+      return false
+    }
     pool.counters.clientParses++
-    parseNamed(this.#context, this.#ownNames(), name, buffer, nameEnd + 1, end, this.#unnamed.capacityBytes)
     return true
   }
 
@@ -150,7 +153,7 @@ export class Statements {
     const portalStart = start + HEADER_BYTES
     const portalEnd = nameStart - 1
     const isPortalNamed = portalStart < portalEnd
-    this.#undescribed.bound(statement, buffer, portalStart, portalEnd)
+    this.#undescribed.bound(statement, buffer, portalStart, portalEnd, leased)
     let first: Effect | null = null
     if (statement) {
       const { statements } = leased
@@ -197,7 +200,7 @@ export class Statements {
     const { statements, ledger } = context.leased
     const isOutdated = statements.isOutdated(statement)
     // They may also have changed outside the pool, which nobody has seen. Statements without rows get none by that.
-    if (!isOutdated && (statement.shape == null || statements.has(statement, ledger))) return statement
+    if (!isOutdated && (statement.shape == null || statements.rowsOf(statement, ledger) === 'as told')) return statement
     // A client that has no description of the rows, or asks for a new one right after this Bind, can be given a renewed statement; unless
     // the Bind has a format for each result column, and so depends on how many there are, or the client ignores the new description.
     const isUndescribed = nameStart === nameEnd && !this.#unnamed.isUsed
@@ -278,7 +281,10 @@ export class Statements {
         else prepareUnasked(this.#context, current, this.#unnamed.capacityBytes)
         const takeBack = this.#takesBack()
         let effect: Effect | null =
-          current.shape === undefined || !current.isTold || nameStart !== nameEnd || takeBack !== null
+          nameStart !== nameEnd ||
+          !current.isTold ||
+          takeBack !== null ||
+          leased.statements.rowsOf(current, leased.ledger) === 'unknown'
             ? learnsShape(current, leased.statements, takeBack)
             : null
         if (nameStart === nameEnd) {

@@ -5,6 +5,9 @@ import { DEBT, type Effect, type Ledger, SWALLOW } from './ledger.ts'
 import type { SchemaVersion } from './schema-version.ts'
 import type { Statement, StatementRegistry } from './statement-registry.ts'
 
+/** How a statement's rows on one server compare with what clients were told. */
+type Rows = 'unknown' | 'as told' | 'changed'
+
 /** A statement that one server has prepared. */
 class Copy implements Linked<Copy> {
   readonly link = new Link<Copy>()
@@ -13,8 +16,8 @@ class Copy implements Linked<Copy> {
   readonly batch: number
   /** Its Parse has failed or was skipped. */
   isVoid = false
-  /** Its rows differ from what clients were told, since tables had changed before it was prepared here. */
-  isChanged = false
+  /** They have changed if tables had changed before it was prepared here, by whichever client. */
+  rows: Rows = 'unknown'
 
   constructor(statement: Statement, batch: number) {
     this.statement = statement
@@ -91,15 +94,18 @@ export class ServerStatements {
     return statement.version !== this.version
   }
 
-  /** Whether its rows on this server differ from what clients were told. */
-  isChanged(statement: Statement): boolean {
-    return this.#copies.get(statement)?.isChanged ?? false
+  rowsOf(statement: Statement, ledger: Ledger): Rows {
+    const copy = this.#copies.get(statement)
+    return copy !== undefined && ledger.isSettled(copy.batch) ? copy.rows : 'unknown'
   }
 
-  markChanged(statement: Statement): void {
+  /** This server has described the statement's rows. */
+  noteRows(statement: Statement, shape: string | null | undefined): void {
+    if (statement.shape === undefined) return
+    const isAsTold = shape === statement.shape
     const copy = this.#copies.get(statement)
-    if (copy) copy.isChanged = true
-    this.noteChange(statement)
+    if (copy) copy.rows = isAsTold ? 'as told' : 'changed'
+    if (!isAsTold) this.noteChange(statement)
   }
 
   /** Its rows or parameter types are not what clients were told. If nothing is known of a change of tables, there was one outside the pool. */

@@ -507,3 +507,28 @@ describe('pooler-generated statements that a function has deallocated', () => {
     await postgres.expectClosed()
   })
 })
+
+test('auto_prepare: a client that was told of rows before others were told of new ones gets an error where those have run the text', async () => {
+  const pair = await startKept()
+  const { flow, client, postgres } = pair
+  describeRows(client)
+  await postgres.expect('Describe(statement, #1)', 'Sync')
+  postgres.send(parameterDescription(), rowDescription('a'), ready())
+  expect(await client.answer()).toContain('RowDescription(a)')
+  const release = await occupy(pair)
+  const other = await flow.connect()
+  describeRows(other)
+  const second = await flow.postgres.next()
+  await second.expect('Parse(#1, select 1)', 'Describe(statement, #1)', 'Sync')
+  second.send(parseComplete, parameterDescription(), rowDescription('b'), ready())
+  expect(await other.answer()).toContain('RowDescription(b)')
+  client.send(bind('', ''), execute(), sync)
+  await second.expect('Describe', 'Execute', 'Sync')
+  second.send(error('26000', 'no such statement'), ready())
+  expect((await client.answer())[0]).toBe(SHOWN)
+  await release()
+})
+
+function describeRows(client: Pair['client']) {
+  client.send(parse('', 'select 1'), describeStatement(''), sync)
+}

@@ -551,6 +551,29 @@ describe('after DDL', () => {
         await client.answer()
       })
 
+      test('gets that error also where another client, which is told the new rows, has the same text prepared', async () => {
+        const pair = await startTold('')
+        const { flow, client } = pair
+        const release = await occupy(pair)
+        const other = await flow.connect()
+        other.send(parse('s2', 'select * from t'), describeStatement('s2'), sync)
+        const second = await flow.postgres.next()
+        await second.expect('Parse(#1, select * from t)', 'Describe(statement, #1)', 'Flush')
+        second.send(parseComplete, parameterDescription(), rowDescription('a', 'c'))
+        await second.expect('Parse(#2, select * from t)', 'Describe(statement, #2)', 'Sync')
+        second.send(parseComplete, parameterDescription(), rowDescription('a', 'c'), ready())
+        expect(await other.answer()).toContain('RowDescription(a, c)')
+        client.send(bindFor(2, '', 's1'), execute(), sync)
+        await second.expect('Describe', 'Execute', 'Sync')
+        second.send(error('26000', 'no such statement'), ready())
+        expect((await client.answer())[0]).toContain('cached plan must not change result type')
+        other.send(bindFor(2, '', 's2'), execute(), sync)
+        await second.expect('Bind(, #2)', 'Execute', 'Sync')
+        second.send(RESULT)
+        expect((await other.answer())[0]).toBe('BindComplete')
+        await release()
+      })
+
       test('is told the new rows if it asks for them', async () => {
         const { client, postgres } = await startForgotten()
         client.send(bind('', 's1'), describePortal(), execute(), sync)

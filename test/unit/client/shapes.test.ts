@@ -104,9 +104,13 @@ test('the server is not asked if no client was told a shape', () => {
   expect(sent).toEqual([])
 })
 
-test('the server is not asked if it has had the statement all along, because Postgres compares the shapes itself', () => {
-  const { compare, sent, prepare } = setUp('id int4')
+test('a server that has the statement is asked only until it has described it: another client may have had it prepared after a change', () => {
+  const { compare, sent, prepare, tell } = setUp('id int4')
   prepare()
+  expect(compare()).toBe('asked')
+  expect(sent).toEqual(['Describe select * from t', 'Flush'])
+  tell('id int4')
+  sent.length = 0
   expect(compare()).toBe('as told')
   expect(sent).toEqual([])
 })

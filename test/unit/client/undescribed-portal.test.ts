@@ -7,11 +7,12 @@ function setUp() {
   const portal = new UndescribedPortal()
   const { sending, statement: statementOf } = startSending()
   const statement = statementOf('select 1')
+  sending.leased.statements.parseSent(statement, sending.leased.ledger, false, null)
   return {
     portal,
     statement,
     bind(name: string, bound: Statement | null = statement) {
-      portal.bound(bound, Buffer.from(name), 0, name.length)
+      portal.bound(bound, Buffer.from(name), 0, name.length, sending.leased)
     },
     /** Describes `P` or `S` and a name. Returns whether the rows are learned from the answer. */
     describe(target: string): boolean {

@@ -11,6 +11,7 @@ import { createEpollTransport } from '../../../src/net/epoll/epoll-transport.ts'
 import { RECEIVED_BYTES } from '../../../src/net/epoll/ring.ts'
 import { GATHERED_BYTES, GATHERED_CHANNELS } from '../../../src/net/gathered-writes.ts'
 import { NodeChannel } from '../../../src/net/node-channel.ts'
+import { nodeGathering } from '../../../src/net/node-gathering.ts'
 import { gathering, pattern, Recorder, settle, until } from './rigs.ts'
 
 const { poller, withoutIoUring } = createEpollTransport()
@@ -22,7 +23,7 @@ type SocketChannel = EpollChannel | NodeChannel
 const KINDS = [
   { name: 'epoll with io_uring', make: () => gathering(true), channelOn: onEpoll },
   { name: 'epoll', make: () => gathering(false), channelOn: onEpoll },
-  { name: 'node', make: () => {}, channelOn: onNode },
+  { name: 'node', make: () => nodeGathering.beginAnew(), channelOn: onNode },
 ]
 
 describe.each(KINDS)('$name', ({ make, channelOn }) => {
@@ -340,7 +341,7 @@ test('where io_uring can be used, bytes for several sockets need no call for eac
 
 test.each([
   ['epoll', () => gathering(false), onEpoll],
-  ['node', () => {}, onNode],
+  ['node', () => nodeGathering.beginAnew(), onNode],
 ] as const)('%s: clients get what was written for them before servers do', async (_name, make, channelOn) => {
   make()
   const [toServer, toClient] = [openPair(channelOn, false), openPair(channelOn)]
@@ -401,7 +402,36 @@ test.each([true, false])(
   },
 )
 
+test('on node, writes are not gathered for a while once only few channels write, again and again', async () => {
+  nodeGathering.beginAnew()
+  const pairs = Array.from({ length: 4 }, () => openPair(onNode))
+  const [{ channel, far }] = pairs as [Pair]
+  await settle()
+  const isGathered = () => {
+    // The kernel has room for some hundred writes that nobody reads.
+    hear(far)
+    channel.write(Buffer.from('x'), 0, 1)
+    return channel.gatheredAt !== -1
+  }
+  for (let round = 0; round < 20; round++) {
+    for (const each of pairs) each.channel.write(Buffer.from('x'), 0, 1)
+    expect(isGathered()).toBe(true)
+    await settle()
+  }
+  let gathered = 0
+  for (; isGathered(); gathered++) {
+    // As many writes as before, but all of one channel.
+    for (const _ of pairs) isGathered()
+    await settle()
+  }
+  expect(gathered).toBe(8)
+  let ungathered = 1
+  for (; !isGathered(); ungathered++);
+  expect(ungathered).toBe(256)
+})
+
 test('what is gathered for a socket of Node goes out before the socket is handed over', async () => {
+  nodeGathering.beginAnew()
   const { channel, far } = openPair(onNode)
   channel.write(Buffer.from('S'), 0, 1)
   const socket = channel.takeSocket()
@@ -410,6 +440,7 @@ test('what is gathered for a socket of Node goes out before the socket is handed
 })
 
 test('what is gathered for a socket of Node that breaks does not go to the next one with its descriptor', async () => {
+  nodeGathering.beginAnew()
   const [first, second, third] = [openPair(onNode), openPair(onNode), openPair(onNode)]
   await settle()
   // With unread bytes at its other end, the connection is reset when that is closed.

@@ -1,6 +1,6 @@
 /**
- * Hot path: the portal that was bound last, if it is not known yet what the rows of its statement look like on the server. Some drivers (JDBC) never
- * describe a statement, only the first portal that they bind to it: then the rows are learned from that.
+ * Hot path: the portal that was bound last, if it is not known yet what the rows of its statement look like on the server. Some drivers (JDBC)
+ * never describe a statement, only the first portal that they bind to it: then the rows are learned from that.
  */
 
 import type { Effect } from '../server/ledger.ts'

@@ -55,11 +55,6 @@ export class GatheredWrites {
     this.#memory = many?.toSend ?? memoryForGathered()
   }
 
-  /** The number of channels for which bytes are held. */
-  get count(): number {
-    return this.#count
-  }
-
   /**
    * Adds a copy of these bytes to those held. Returns false if there is no room for them behind others of the same channel, or they are
    * more than are held for one: then `send` first, and look at the result, because the channel may owe bytes then, or be closed.
